@@ -1,0 +1,1 @@
+"""The BM1684X target: chip figures, instruction formats as data, instruction builders and kernels."""

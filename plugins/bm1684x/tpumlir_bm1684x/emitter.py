@@ -1,0 +1,15 @@
+"""The chip's emitter: one builder per instruction, in families (mixins), each checked where a field is set."""
+
+from __future__ import annotations
+
+from tpumlir_bm1684x.chip import arch, instruction_sets
+from tpumlir_bm1684x.instructions.arithmetic import ArithmeticInstructions
+from tpumlir_bm1684x.instructions.dma import DmaInstructions
+
+
+class Bm1684xEmitter(ArithmeticInstructions, DmaInstructions):
+    """All instruction builders of the chip over one command list."""
+
+    @classmethod
+    def new(cls) -> Bm1684xEmitter:
+        return cls(arch(), instruction_sets())

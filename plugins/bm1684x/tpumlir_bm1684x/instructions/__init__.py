@@ -1,0 +1,1 @@
+"""Instruction builders: one method per instruction, in families."""

@@ -1,0 +1,71 @@
+"""Element-wise arithmetic (AR)."""
+
+from __future__ import annotations
+
+from tpumlir_bm1684x.instructions.common import ALIGNED, PRECISION, SIGNED, STRIDED, constant_bits
+from tpumlir_core.ir import ElementType
+from tpumlir_sophgo.emitter import Emitter, Engine
+from tpumlir_sophgo.tensor import LocalTensor, Shape4
+
+
+class ArithmeticInstructions(Emitter):
+    """Builders of the AR family."""
+
+    def binary(
+        self, operation: str, out: LocalTensor, a: LocalTensor | float, b: LocalTensor | float, shift: int | None = None, rounding: int = 0
+    ) -> None:
+        """``out = a operation b``; a constant is a float. An operand axis of size 1 is broadcast (n, h, w; not c).
+
+        ``operation``: mul add sub max min and or xor select_* add_sat ... (isa/tiu.toml, AR). ``shift``: the third
+        operand of the integer operations. ``rounding``: the hardware's code (see ``cast``).
+        """
+        types = [t.element for t in (a, b) if isinstance(t, LocalTensor)]
+        element = types[0] if types else out.element
+        values = {"tsk_opd_num": 2, "opd2_n_str": rounding}
+        self._operand(values, "opd0", a, out.shape, element if not isinstance(a, LocalTensor) else a.element)
+        self._operand(values, "opd1", b, out.shape, element if not isinstance(b, LocalTensor) else b.element)
+        if shift is not None:
+            values |= {"tsk_opd_num": 3, "opd2_const": 1, "opd2_addr": shift & 0xFF, "opd2_sign": 1}
+        self._arithmetic(operation, out, values, [t for t in (a, b) if isinstance(t, LocalTensor)])
+
+    def unary(self, operation: str, out: LocalTensor, a: LocalTensor | float, rounding: int = 0) -> None:
+        """``out = operation a``: copy, abs, cast, not, ..."""
+        values = {"tsk_opd_num": 1, "opd2_n_str": rounding}
+        self._operand(values, "opd0", a, out.shape, a.element if isinstance(a, LocalTensor) else out.element)
+        if operation == "cast":
+            values["opd2_sign"] = int(out.element in SIGNED)
+        self._arithmetic(operation, out, values, [a] if isinstance(a, LocalTensor) else [])
+
+    def copy(self, out: LocalTensor, a: LocalTensor | float) -> None:
+        """Copy a tensor, or fill with a constant."""
+        self.unary("copy", out, a)
+
+    def _arithmetic(self, operation: str, out: LocalTensor, values: dict[str, int], reads: list[LocalTensor]) -> None:
+        n, c, h, w = out.shape
+        values |= {"cmd_id_en": 1, "res0_prec": PRECISION[out.element], "res0_addr": self.lane_address(out)}
+        values |= {"res0_n": n, "res0_c": c, "res0_h": h, "res0_w": w}
+        self._layout(values, "res0", out, out.shape)
+        self.issue(Engine.TIU, "sAR", values, reads, [out], variant=operation)
+
+    def _operand(self, values: dict[str, int], name: str, operand: LocalTensor | float, shape: Shape4, element: ElementType) -> None:
+        values[f"{name}_prec"] = PRECISION[element]
+        values[f"{name}_sign"] = int(element in SIGNED)
+        if isinstance(operand, LocalTensor):
+            values[f"{name}_addr"] = self.lane_address(operand)
+            self._layout(values, name, operand, shape)
+        else:
+            values[f"{name}_const"] = 1
+            values[f"{name}_addr"] = constant_bits(operand, element)
+
+    def _layout(self, values: dict[str, int], name: str, tensor: LocalTensor, shape: Shape4) -> None:
+        if tensor.shape == shape and tensor.is_aligned(self.arch):
+            values[f"{name}_str"] = ALIGNED
+            return
+        values[f"{name}_str"] = STRIDED
+        for axis, size, stride in zip("nchw", tensor.shape, tensor.strides, strict=True):
+            broadcast = size == 1 and shape["nchw".index(axis)] != 1
+            values[f"{name}_{axis}_str"] = 0 if broadcast else stride
+
+    def lane_address(self, tensor: LocalTensor) -> int:
+        """The address field of a local operand: the lane it begins in, and the offset."""
+        return tensor.lane * self.arch.lane_bytes + tensor.address

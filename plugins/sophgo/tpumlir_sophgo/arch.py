@@ -1,0 +1,39 @@
+"""The figures of a chip, read from its ``arch.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Arch:
+    """What scheduling and code generation need to know of a chip. Sizes in bytes."""
+
+    name: str
+    lanes: int
+    lane_bytes: int  # local memory of one lane
+    banks: int  # banks of one lane
+    eu_bytes: int  # alignment of a tensor in a lane; one execution-unit row
+    local_base: int  # local memory as DMA addresses see it: lane i begins at local_base + i * lane_bytes
+    static_base: int  # the firmware's table memory
+    global_base: int  # global memory of a static network
+    id_bits: int  # width of a command id
+    global_alignment: int  # of buffers in global memory
+
+    @property
+    def bank_bytes(self) -> int:
+        return self.lane_bytes // self.banks
+
+    @classmethod
+    def load(cls, path: Path) -> Arch:
+        return cls(**tomllib.loads(path.read_text()))
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def align(value: int, to: int) -> int:
+    return ceil_div(value, to) * to

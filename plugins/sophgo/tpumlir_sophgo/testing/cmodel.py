@@ -1,0 +1,66 @@
+"""CModel as a bare machine: local memory, global memory, one command at a time. No runtime, no bmodel.
+
+One process serves one chip (the library keeps global state). Memory persists between calls; ``fill`` resets it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tpumlir_core.errors import InputError
+from tpumlir_sophgo.arch import Arch
+from tpumlir_sophgo.emitter import Emitter
+
+
+def library_path(chip: str) -> Path:
+    """libcmodel.so of a chip. ``TPUMLIR_CMODEL`` overrides the cache folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tpumlir" / "cmodel" / "1.30.2"
+    path = Path(os.environ.get("TPUMLIR_CMODEL") or cache) / chip / "libcmodel.so"
+    if not path.exists():
+        raise InputError(f"{path}: no CModel library; run `tpumlir bmrt fetch-cmodel`")
+    return path
+
+
+class _LocalMemory(ctypes.Structure):
+    _fields_ = [("raw", ctypes.c_void_p)]
+
+
+class Machine:
+    """An initialised CModel with numpy views of its memories: ``local`` [lanes, bytes], ``ddr`` [bytes], ``static``."""
+
+    def __init__(self, arch: Arch, ddr_bytes: int = 1 << 28, static: bytes = b"") -> None:
+        self.arch = arch
+        lib = ctypes.CDLL(str(library_path(arch.name)))
+        lib.get_local_mem.restype = ctypes.POINTER(_LocalMemory)
+        lib.get_global_memaddr.restype = ctypes.c_void_p
+        lib.get_static_memaddr_by_node.restype = ctypes.c_void_p
+        lib.cmodel_init.argtypes = [ctypes.c_int32, ctypes.c_int64]
+        lib.execute_command.argtypes = [ctypes.c_int32, ctypes.c_void_p, ctypes.c_uint]
+        if lib.cmodel_init(0, ddr_bytes):
+            raise InputError("CModel does not start")
+        self._lib = lib
+        self.local = _view(lib.get_local_mem(0).contents.raw, arch.lanes * arch.lane_bytes).reshape(arch.lanes, arch.lane_bytes)
+        self.ddr = _view(lib.get_global_memaddr(0), ddr_bytes)
+        self.static = _view(lib.get_static_memaddr_by_node(0), 16 << 10)
+        self.static[: len(static)] = np.frombuffer(static, np.uint8)
+
+    def fill(self, byte: int = 0xA5) -> None:
+        """Fill local memory with a pattern, so that a read of what was never written shows."""
+        self.local[...] = byte
+
+    def execute(self, emitter: Emitter) -> None:
+        """Run the emitter's commands in program order."""
+        for command in emitter.commands:
+            values = {**command.values, "cmd_id": command.id & 0xFFFFF, "cmd_id_dep": 0}
+            data = command.format.encode({k: v for k, v in values.items() if k in command.format.fields})
+            buffer = ctypes.create_string_buffer(data, 256)
+            self._lib.execute_command(0, buffer, int(command.engine))
+
+
+def _view(address: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))

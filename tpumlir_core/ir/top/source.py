@@ -1,0 +1,45 @@
+"""Top dialect: source."""
+
+from __future__ import annotations
+
+from tpumlir_core.ir.attributes import I64, F64s, Flag, I64s, Str
+from tpumlir_core.ir.operation import Operation, op
+
+
+@op("top.Input")
+class Input(Operation):
+    """TODO."""
+
+    shape_tensor: I64s | None = None
+    do_preprocess: Flag = False
+    pixel_format: Str | None = None
+    channel_format: Str | None = None
+    resize_dims: I64s | None = None
+    keep_aspect_ratio: Flag | None = None
+    keep_ratio_mode: Str | None = None
+    pad_value: I64 | None = None
+    pad_type: Str | None = None
+    scale: F64s | None = None
+    mean: F64s | None = None
+    customization_format: Str | None = None
+    aligned: Flag | None = None
+    yuv_type: Str | None = None
+
+
+@op("top.Weight", "")
+class Weight(Operation):
+    """TODO."""
+
+    scale: F64s | None = None
+    store_mode: Str | None = None
+    allow_split: I64s | None = None
+    indices_idx: I64s | None = None
+    indices_slice: I64s | None = None
+    path: Str | None = None
+    placeholder: Str | None = None
+    do_compress: Flag | None = None
+    bias0: I64 | None = None
+    bias1: I64 | None = None
+    is_signed: Flag | None = None
+    zero_guard: Flag | None = None
+    inline_bytes: Str | None = None

@@ -1,0 +1,85 @@
+"""Element and tensor types of the IR."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+
+
+class ElementType(Enum):
+    """Storage type of one element; the value is its MLIR spelling."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    SI8 = "si8"
+    UI8 = "ui8"
+    SI16 = "si16"
+    UI16 = "ui16"
+    SI32 = "si32"
+    UI32 = "ui32"
+    SI64 = "si64"
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one element."""
+        return _BYTES[self]
+
+    @property
+    def is_float(self) -> bool:
+        return self in (ElementType.F32, ElementType.F16, ElementType.BF16)
+
+    @property
+    def numpy(self) -> np.dtype:
+        """The numpy type that stores it (BF16 as its uint16 bits)."""
+        return np.dtype(_NUMPY[self])
+
+
+_BYTES = {
+    ElementType.F32: 4, ElementType.F16: 2, ElementType.BF16: 2, ElementType.SI8: 1, ElementType.UI8: 1,
+    ElementType.SI16: 2, ElementType.UI16: 2, ElementType.SI32: 4, ElementType.UI32: 4, ElementType.SI64: 8,
+}
+_NUMPY = {
+    ElementType.F32: "float32", ElementType.F16: "float16", ElementType.BF16: "uint16", ElementType.SI8: "int8",
+    ElementType.UI8: "uint8", ElementType.SI16: "int16", ElementType.UI16: "uint16", ElementType.SI32: "int32",
+    ElementType.UI32: "uint32", ElementType.SI64: "int64",
+}
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Uniform quantization of a tensor: real = (stored - zero_point) * scale; ``low``/``high`` the calibrated range."""
+
+    scale: float
+    zero_point: int = 0
+    low: float = 0.0
+    high: float = 0.0
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Shape (row-major, static), element type, and, after calibration or lowering, quantization and address."""
+
+    shape: tuple[int, ...]
+    element: ElementType = ElementType.F32
+    quantization: Quantization | None = None
+    address: int | None = None
+
+    @property
+    def elements(self) -> int:
+        """Number of elements (1 for a scalar)."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the dense tensor."""
+        return self.elements * self.element.bytes
+
+    def with_shape(self, shape: tuple[int, ...]) -> TensorType:
+        return replace(self, shape=tuple(int(d) for d in shape))
+
+    def with_element(self, element: ElementType) -> TensorType:
+        return replace(self, element=element)
