@@ -36,7 +36,7 @@ class Format:
     variants: Mapping[str, int]
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         return self.bits // 8
 
     def encode(self, values: Mapping[str, int]) -> bytes:
@@ -49,11 +49,11 @@ class Format:
             if value >> spec.width or value < 0:
                 raise InternalError(f"{self.name}.{name} = {value} does not fit {spec.width} bits")
             word |= value << spec.offset
-        return word.to_bytes(self.bytes, "little")
+        return word.to_bytes(self.size, "little")
 
     def decode(self, data: bytes) -> dict[str, int]:
         """Field values of an instruction of this format."""
-        word = int.from_bytes(data[: self.bytes], "little")
+        word = int.from_bytes(data[: self.size], "little")
         return {name: word >> spec.offset & (1 << spec.width) - 1 for name, spec in self.fields.items()}
 
     def variant_name(self, values: Mapping[str, int]) -> str:
@@ -95,7 +95,7 @@ class InstructionSet:
     def identify(self, data: bytes) -> Format:
         """The format of the instruction at the start of ``data``. Raises InputError when no format matches."""
         for candidate in self.formats.values():
-            if len(data) >= candidate.bytes and self._matches(candidate, data):
+            if len(data) >= candidate.size and self._matches(candidate, data):
                 return candidate
         raise InputError(f"no {self.engine} instruction starts with {bytes(data[:16]).hex()}")
 
@@ -104,8 +104,8 @@ class InstructionSet:
         offset = 0
         while offset < len(stream):
             found = self.identify(stream[offset : offset + 128])
-            yield Instruction(found, found.decode(stream[offset : offset + found.bytes]), offset)
-            offset += found.bytes
+            yield Instruction(found, found.decode(stream[offset : offset + found.size]), offset)
+            offset += found.size
 
     @staticmethod
     def _matches(candidate: Format, data: bytes) -> bool:
