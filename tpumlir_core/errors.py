@@ -33,6 +33,12 @@ class PluginError(TpumlirError):
     exit_code = 2
 
 
+class PluginFault(PluginError):
+    """A plugin's own code failed while it was called; names plugin, version and what it was doing."""
+
+    exit_code = 3
+
+
 class InternalError(TpumlirError):
     """A fault of this project's own code."""
 

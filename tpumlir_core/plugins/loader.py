@@ -1,0 +1,79 @@
+"""Stages three and four, import and register: one checked plugin at a time, its faults kept apart from the others'."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import EntryPoint
+from typing import Any
+
+from tpumlir_core.plugins.health import Health, Plugin
+from tpumlir_core.plugins.kinds import kind_named
+
+
+class LoadFailure(Exception):
+    """A plugin could not be imported or is not what its kind asks for: the health it is in, and why."""
+
+    def __init__(self, health: Health, reason: str) -> None:
+        super().__init__(reason)
+        self.health = health
+        self.reason = reason
+
+
+def load(plugin: Plugin) -> Any:
+    """The extension itself: a class is instantiated without arguments, an instance is taken as it is. Raises LoadFailure."""
+    found = _import(plugin)
+    contract = kind_named(plugin.kind).contract
+    if not contract:
+        return found
+    wanted = _attribute(contract)
+    if isinstance(found, type):
+        found = _instantiate(plugin, found)
+    if not isinstance(found, wanted):
+        reason = f"{plugin.candidate.value} is {type(found).__name__}, a {plugin.kind} must be a {contract}"
+        raise LoadFailure(Health.BROKEN, reason)
+    return found
+
+
+def _import(plugin: Plugin) -> Any:
+    """What the entry point names. stevedore loads it, but is given this one entry point: its own listing may be stale."""
+    from stevedore.driver import DriverManager
+
+    entry_point = EntryPoint(plugin.name, plugin.candidate.value, kind_named(plugin.kind).group)
+
+    class OneDriver(DriverManager[Any]):
+        def list_entry_points(self) -> list[EntryPoint]:
+            return [entry_point]
+
+    try:
+        return OneDriver(entry_point.group, entry_point.name, on_load_failure_callback=_reraise).driver
+    except ModuleNotFoundError as error:
+        raise _missing(plugin, error) from error
+    except (Exception, SystemExit) as error:
+        raise LoadFailure(Health.BROKEN, f"its import failed: {_one_line(error)}") from error
+
+
+def _reraise(manager: object, entry_point: EntryPoint, error: BaseException) -> None:
+    raise error
+
+
+def _missing(plugin: Plugin, error: ModuleNotFoundError) -> LoadFailure:
+    module = error.name or ""
+    if not module or module.partition(".")[0] == plugin.candidate.package:
+        return LoadFailure(Health.BROKEN, f"its import failed: {_one_line(error)}")
+    return LoadFailure(Health.MISSING, f"it needs the module {module}: pip install {module.partition('.')[0]}")
+
+
+def _instantiate(plugin: Plugin, cls: type[Any]) -> Any:
+    try:
+        return cls()
+    except (Exception, SystemExit) as error:
+        raise LoadFailure(Health.BROKEN, f"{cls.__name__}() failed: {_one_line(error)}") from error
+
+
+def _attribute(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
