@@ -5,9 +5,10 @@ from __future__ import annotations
 from tpumlir_bm1684x.chip import arch, instruction_sets
 from tpumlir_bm1684x.instructions.arithmetic import ArithmeticInstructions
 from tpumlir_bm1684x.instructions.dma import DmaInstructions
+from tpumlir_bm1684x.instructions.transform import TransformInstructions
 
 
-class Bm1684xEmitter(ArithmeticInstructions, DmaInstructions):
+class Bm1684xEmitter(ArithmeticInstructions, TransformInstructions, DmaInstructions):
     """All instruction builders of the chip over one command list."""
 
     @classmethod

@@ -1,0 +1,28 @@
+"""Broadcasts to the lanes (TRANS & BC)."""
+
+from __future__ import annotations
+
+from tpumlir_bm1684x.instructions.common import PRECISION
+from tpumlir_sophgo.emitter import Emitter, Engine
+from tpumlir_sophgo.tensor import LocalTensor
+
+
+class TransformInstructions(Emitter):
+    """Builders of the TRANS & BC family."""
+
+    def lane_broadcast(self, out: LocalTensor, source: LocalTensor) -> None:
+        """One channel to all channels (at most the lanes) of ``out``; both in the standard layout, shapes equal but for c."""
+        self._broadcast("lane_broadcast", out, self._lane_address(source), [source])
+
+    def static_broadcast(self, out: LocalTensor, address: int) -> None:
+        """The elements at byte ``address`` of static memory, as many as a row of ``out``, to the rows of all its channels."""
+        self._broadcast("static_broadcast", out, self.arch.static_base + address, [])
+
+    def _broadcast(self, variant: str, out: LocalTensor, source: int, reads: list[LocalTensor]) -> None:
+        n, c, h, w = out.shape
+        values = {"cmd_id_en": 1, "res0_prec": PRECISION[out.element], "res0_n": n, "res0_c": c, "res0_h": h, "res0_w": w}
+        values |= {"opd0_c": c, "opd0_w": w, "res0_addr": self._lane_address(out), "opd0_addr": source}
+        self.issue(Engine.TIU, "sTRANS_sBC", values, reads, [out], variant=variant)
+
+    def _lane_address(self, tensor: LocalTensor) -> int:
+        return tensor.lane * self.arch.lane_bytes + tensor.address

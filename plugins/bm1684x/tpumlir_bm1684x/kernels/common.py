@@ -1,0 +1,257 @@
+"""What the element-wise kernels share: scratch allocation, broadcasting onto 4-D views, small weights laid out in the lanes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_core.ir import Array, ElementType, Operation, Value, WeightStore
+from tpumlir_sophgo.arch import align, ceil_div
+from tpumlir_sophgo.kernel import Kernel, LaneImage, Tile, Views, default_view
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
+
+F32 = ElementType.F32
+
+
+class Scratch:
+    """Hands out the scratch bytes of a tile, buffer by buffer, each aligned to the EU width."""
+
+    def __init__(self, address: int) -> None:
+        self.top = address
+
+    def take(self, shape: Shape4, element: ElementType = F32) -> LocalTensor:
+        """A tensor in the standard layout."""
+        tensor = LocalTensor.aligned(arch(), self.top, shape, element)
+        self.top += aligned_bytes(arch(), shape, element)
+        return tensor
+
+
+def is_weight(value: Value | None) -> bool:
+    """Whether a value is a weight of the module."""
+    return value is not None and value.owner is not None and value.owner.opcode == "top.Weight"
+
+
+# --- broadcasting onto 4-D views ------------------------------------------------------------------------------------
+
+
+def broadcast_view(shape: Sequence[int], result: Sequence[int], view: Shape4) -> Shape4 | None:
+    """The 4-D view of an operand of ``shape`` that broadcasts to ``view`` as ``shape`` does to ``result`` (numpy's rules).
+
+    None where no axes of 1 can express it: an axis of ``view`` merges broadcast axes with others, or cuts through one.
+    """
+    operand = [1] * (len(result) - len(shape)) + list(shape)
+    sizes = [1, 1, 1, 1]
+    for block, axes in _common_blocks(result, view):
+        full = [operand[i] for i in block if result[i] != 1]
+        if all(d == 1 for d in full):
+            continue
+        if all(operand[i] == result[i] for i in block):
+            for axis in axes:
+                sizes[axis] = view[axis]
+            continue
+        return None
+    return (sizes[0], sizes[1], sizes[2], sizes[3])
+
+
+def _common_blocks(result: Sequence[int], view: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
+    """Smallest runs of axes of ``result`` and of ``view`` that hold equally many elements, outermost first."""
+    i = j = 0
+    while i < len(result) or j < len(view):
+        left, right = [i] * (i < len(result)), [j] * (j < len(view))
+        a, b = prod(result[x] for x in left), prod(view[x] for x in right)
+        i, j = i + len(left), j + len(right)
+        while a != b:
+            if a < b:
+                left.append(i)
+                a, i = a * result[i], i + 1
+            else:
+                right.append(j)
+                b, j = b * view[j], j + 1
+        yield left, right
+
+
+def broadcast_views(
+    operands: Sequence[Sequence[int] | None], result: Sequence[int], known: Sequence[Shape4 | None] = (),
+    per_channel: frozenset[int] = frozenset(),
+) -> tuple[list[Shape4 | None], Shape4] | None:
+    """Views of all operands (None: absent) and of the result under which numpy broadcasting is broadcasting of axes of 1.
+
+    The view that an operand as large as the result already has comes first, then the default view, then every other way
+    to merge the result's axes into four. Operands in ``per_channel`` may vary along c alone. None: there is no such view.
+    """
+    for view in _candidates(operands, result, known):
+        found = [None if s is None else broadcast_view(s, result, view) for s in operands]
+        if all(s is None or v is not None for s, v in zip(operands, found, strict=True)) and all(
+            v is None or v[0] == v[2] == v[3] == 1 for i, v in enumerate(found) if i in per_channel
+        ):
+            return found, view
+    return None
+
+
+def _candidates(
+    operands: Sequence[Sequence[int] | None], result: Sequence[int], known: Sequence[Shape4 | None]
+) -> Iterator[Shape4]:
+    elements = prod(result)
+    for shape, view in zip(operands, known, strict=False):
+        if shape is not None and view is not None and prod(shape) == elements:
+            yield view
+    yield default_view(result)
+    for a, b, c in combinations(range(len(result) + 1), 3):
+        yield (prod(result[:a]), prod(result[a:b]), prod(result[b:c]), prod(result[c:]))
+
+
+# --- small weights in the lanes -------------------------------------------------------------------------------------
+
+
+def lane_image(values: Array, channels: int) -> LaneImage:
+    """Per-channel values (or one value, for every lane) in the compact layout; see ``image_tensor``."""
+    lanes = arch().lanes
+    full = np.zeros(align(channels, lanes), np.float32)
+    full[:channels] = values
+    if values.size == 1:
+        full = np.full(lanes, values.item(), np.float32)
+    return np.ascontiguousarray(full.reshape(-1, lanes).T).view(np.uint8)
+
+
+def image_tensor(address: int, elements: int, channels: int) -> LocalTensor:
+    """What ``lane_image`` of ``elements`` values makes at ``address``, as an operand of ``channels`` channels."""
+    tensor = LocalTensor.compact(arch(), address, (1, channels, 1, 1), F32)
+    return tensor if elements != 1 else every_lane(tensor, channels)
+
+
+def every_lane(tensor: LocalTensor, channels: int) -> LocalTensor:
+    """What lies alike in every lane, as an operand of ``channels`` channels: the same row for each group."""
+    n, _, h, w = tensor.shape
+    s = tensor.strides
+    return replace(tensor, shape=(n, channels, h, w), strides=(s[0], 0, s[2], s[3]))
+
+
+def spread(tensor: LocalTensor, channels: int, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
+    """An operand that can stand beside ``channels`` channels: a single channel is broadcast to the lanes."""
+    if tensor.shape[1] != 1 or channels == 1:
+        return tensor
+    n, _, h, w = tensor.shape
+    if not tensor.is_aligned(arch()):
+        packed = s.take(tensor.shape)
+        e.copy(packed, tensor)
+        tensor = packed
+    wide = s.take((n, min(channels, arch().lanes), h, w))
+    e.lane_broadcast(wide, tensor)
+    return every_lane(wide, channels)
+
+
+def _spread_bytes(tensor: LocalTensor, channels: int) -> int:
+    if tensor.shape[1] != 1 or channels == 1:
+        return 0
+    return aligned_bytes(arch(), tensor.shape, F32) * (1 if tensor.is_aligned(arch()) else 2)
+
+
+class ElementwiseKernel(Kernel):
+    """Base of element-wise kernels: operands broadcast to one result by numpy's rules.
+
+    Weights that vary only along the result's axis 1 come through the lane image; operands of one channel are broadcast to
+    the lanes. Subclasses say how many ``buffers`` of the result's shape they need as scratch and write ``compute``.
+    """
+
+    buffers = 0
+
+    def supports(self, op: Operation) -> str | None:
+        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
+            return "only F32"
+        if broadcast_views(_shapes(op), op.output.shape, (), self.constant_operands(op)) is None:
+            return f"its broadcasting ({' with '.join(str(list(s)) for s in _shapes(op) if s is not None)}) needs more than four axes"
+        return None
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        fixed = self.constant_operands(op)
+        found = broadcast_views(_shapes(op), op.output.shape, known, fixed)
+        if found is None:
+            return None
+        return Views(tuple(None if i in fixed else v for i, v in enumerate(found[0])), (found[1],))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return "nchw"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        """Weights that vary at most along the result's axis 1 (its only axis, where it has one)."""
+        result = op.output.shape
+        return frozenset(i for i, v in enumerate(op.operands) if v is not None and is_weight(v) and _per_channel(v.shape, result))
+
+    def constants(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        images = []
+        for value in self._constant_values(op):
+            data = weights[value.name].astype(np.float32).reshape(-1)
+            images.append(lane_image(data if data.size == 1 else data[out.start[1] : out.stop[1]], out.size[1]))
+        return np.concatenate(images, axis=1) if images else None
+
+    def constant_bytes(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> int:
+        return sum(_image_bytes(v, out.size[1]) for v in self._constant_values(op))
+
+    def scratch(self, op: Operation, tile: Tile) -> int:
+        out = tile.results[0].shape
+        spreads = sum(_spread_bytes(t, out[1]) for t in tile.operands if t is not None)
+        return spreads + self.buffers_for(op) * aligned_bytes(arch(), out, F32)
+
+    def buffers_for(self, op: Operation) -> int:
+        """Scratch tensors of the result's shape that ``compute`` takes for ``op``."""
+        return self.buffers
+
+    def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
+        s = Scratch(tile.scratch)
+        self.compute(op, self._operands(op, tile, s, e), tile.results[0], s, e)
+
+    @abstractmethod
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        """Emit the instructions. ``operands`` are those present, each of which broadcasts to ``out``."""
+
+    def _constant_values(self, op: Operation) -> list[Value]:
+        fixed = self.constant_operands(op)
+        return [v for i, v in enumerate(op.operands) if v is not None and i in fixed]
+
+    def _operands(self, op: Operation, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> list[LocalTensor]:
+        found: list[LocalTensor] = []
+        fixed = self.constant_operands(op)
+        channels = tile.results[0].shape[1]
+        at = tile.constants
+        for i, (value, tensor) in enumerate(zip(op.operands, tile.operands, strict=True)):
+            if value is not None and i in fixed:
+                found.append(image_tensor(at, value.type.elements, channels))
+                at += _image_bytes(value, channels)
+            elif tensor is not None:
+                found.append(spread(tensor, channels, s, e))
+        return found
+
+
+def relu(op: Any, out: LocalTensor, e: Bm1684xEmitter) -> None:
+    """The fused activation of an operation (``do_relu``, ``relu_limit``), in place."""
+    if op.do_relu:
+        clamp_relu(out, out, op.relu_limit, e)
+
+
+def clamp_relu(out: LocalTensor, x: LocalTensor, limit: float, e: Bm1684xEmitter) -> None:
+    """``out = min(max(x, 0), limit)``; a limit of zero or less means none."""
+    e.binary("max", out, x, 0.0)
+    if limit > 0:
+        e.binary("min", out, out, limit)
+
+
+def _shapes(op: Operation) -> list[tuple[int, ...] | None]:
+    return [None if v is None else v.shape for v in op.operands]
+
+
+def _per_channel(shape: Sequence[int], result: Sequence[int]) -> bool:
+    full = [1] * (len(result) - len(shape)) + list(shape)
+    axis = 1 if len(result) > 1 else 0
+    return all(d == 1 for i, d in enumerate(full) if i != axis)
+
+
+def _image_bytes(value: Value, channels: int) -> int:
+    return F32.bytes * (1 if value.type.elements == 1 else ceil_div(channels, arch().lanes))
