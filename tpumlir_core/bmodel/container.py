@@ -1,0 +1,66 @@
+"""The bmodel file: a 64-byte header, the flatbuffer, then the binaries.
+
+Header, little-endian u32: magic 0xFF55AAEE, header bytes, flatbuffer bytes, bytes of the binaries; the rest 0 (tpu-mlir
+1.30.2, seen). Every binary starts at a multiple of 4096 in the file, as the reference writes it: a runtime may map it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from tpumlir_core.bmodel.flatbuffer import Decoder, Encoder
+from tpumlir_core.bmodel.schema import Model
+from tpumlir_core.errors import InputError
+
+MAGIC = 0xFF55AAEE
+HEADER_BYTES = 64
+ALIGNMENT = 4096
+"""Alignment of the binaries in the file, bytes."""
+_HEADER = struct.Struct("<4I")
+
+
+def read_model(data: bytes | memoryview) -> Model:
+    """The tables of a bmodel; binaries are views of ``data``. Raises InputError where the file is damaged."""
+    view = memoryview(data).toreadonly().cast("B")
+    if len(view) < HEADER_BYTES:
+        raise InputError(f"not a bmodel: {len(view)} bytes are less than its {HEADER_BYTES}-byte header")
+    magic, header, tables, binaries = _HEADER.unpack_from(view)
+    if magic != MAGIC:
+        raise InputError(f"not a bmodel: it starts with {magic:#010x} in place of {MAGIC:#010x}")
+    if header < _HEADER.size or header + tables + binaries > len(view):
+        raise InputError(f"bmodel header: {header} + {tables} + {binaries} bytes are more than the file's {len(view)}; it is cut off")
+    blobs = view[header + tables : header + tables + binaries]
+
+    def fetch(start: int, size: int) -> memoryview:
+        if start + size > len(blobs) and size:
+            raise InputError(f"{size} bytes at {start} lie outside the file's {len(blobs)} bytes of binaries; the file is damaged")
+        return blobs[start : start + size]
+
+    model = Decoder(view[header : header + tables], fetch).root(Model)
+    assert isinstance(model, Model)
+    return model
+
+
+def write_model(model: Model) -> bytes:
+    """The file of a model. Binaries with equal bytes are stored once. The same model gives the same bytes."""
+    starts: dict[bytes | memoryview, int] = {}
+    chunks: list[bytes | memoryview] = []
+    end = 0
+
+    def place(data: bytes | memoryview) -> tuple[int, int]:
+        nonlocal end
+        if not len(data):
+            return 0, 0
+        if data not in starts:
+            starts[data] = end
+            padding = -len(data) % ALIGNMENT
+            chunks.extend((data, bytes(padding)))
+            end += len(data) + padding
+        return starts[data], len(data)
+
+    tables = Encoder(place).finish(model)
+    tables += bytes(-(HEADER_BYTES + len(tables)) % ALIGNMENT)
+    if max(len(tables), end) >= 1 << 32:
+        raise InputError(f"the bmodel's binaries are {end} bytes; its header counts up to 4 GiB: compile the network in parts")
+    header = _HEADER.pack(MAGIC, HEADER_BYTES, len(tables), end).ljust(HEADER_BYTES, b"\0")
+    return b"".join((header, tables, *chunks))
