@@ -95,13 +95,20 @@ class Kernel(ABC):
         return frozenset()
 
     def constants(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
-        """The lane image wanted for ``out``, or None. It must depend on ``out`` only through its channels."""
+        """The lane image wanted for ``out``, or None. It must depend on ``out`` only through ``piece_axis``."""
         return None
 
     def constant_bytes(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> int:
         """Bytes a lane of that image has, without building it where that is cheap to say."""
         image = self.constants(op, views, out, weights)
         return 0 if image is None else image.shape[1]
+
+    def piece_axis(self, op: Operation, views: Views) -> int:
+        """The axis (1: c, 3: w) along which a result is computed in pieces when its constants are large.
+
+        The image for a piece depends only on the piece's extent along this axis.
+        """
+        return 1
 
     def scratch(self, op: Operation, tile: Tile) -> int:
         """Scratch bytes a lane; ``tile`` has the true shapes and strides, its addresses are only aligned."""
