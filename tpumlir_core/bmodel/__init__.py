@@ -1,0 +1,9 @@
+"""The bmodel file: schema, reader, writer, combine and extract."""
+
+from tpumlir_core.bmodel.container import read_model, write_model
+from tpumlir_core.bmodel.network import BmodelNet, BmodelTensor, CommandStreams, WeightLocation, build_model, write_bmodel
+
+__all__ = [
+    "BmodelNet", "BmodelTensor", "CommandStreams", "WeightLocation",
+    "build_model", "read_model", "write_bmodel", "write_model",
+]

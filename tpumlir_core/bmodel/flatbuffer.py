@@ -171,7 +171,8 @@ class Encoder:
         return bytes(self._builder.Output())
 
     def _table(self, table: Any) -> int:
-        held = [(slot, getattr(table, slot.name)) for slot in slots(type(table))]
+        layout: type = type(table)
+        held = [(slot, getattr(table, slot.name)) for slot in slots(layout)]
         outside = {slot.name: self._reference(slot, value) for slot, value in held if self._is_outside(slot) and value not in (None, ())}
         self._builder.StartObject(len(held))
         for number, (slot, value) in enumerate(held):
