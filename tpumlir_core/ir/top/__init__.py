@@ -6,5 +6,6 @@ from tpumlir_core.ir.top.elementwise import *  # noqa: F403
 from tpumlir_core.ir.top.gather import *  # noqa: F403
 from tpumlir_core.ir.top.movement import *  # noqa: F403
 from tpumlir_core.ir.top.normalization import *  # noqa: F403
+from tpumlir_core.ir.top.pooling import *  # noqa: F403
 from tpumlir_core.ir.top.reduction import *  # noqa: F403
 from tpumlir_core.ir.top.source import *  # noqa: F403
