@@ -1,4 +1,4 @@
-"""Broadcasts to the lanes (TRANS & BC)."""
+"""Transposition across the lanes and broadcasts to them (TRANS & BC)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ class TransformInstructions(Emitter):
     def static_broadcast(self, out: LocalTensor, address: int) -> None:
         """The elements at byte ``address`` of static memory, as many as a row of ``out``, to the rows of all its channels."""
         self._broadcast("static_broadcast", out, self.arch.static_base + address, [])
+
+    def transpose(self, out: LocalTensor, source: LocalTensor) -> None:
+        """``out[n, w, h, c] = source[n, c, h, w]``, across the lanes; both in the standard layout (CModel, measured)."""
+        n, c, h, w = out.shape
+        values = {"cmd_id_en": 1, "res0_prec": PRECISION[out.element], "res0_n": n, "res0_c": c, "res0_h": h, "res0_w": w}
+        values |= {"opd0_c": w, "opd0_w": c, "res0_addr": self._lane_address(out), "opd0_addr": self._lane_address(source)}
+        self.issue(Engine.TIU, "sTRANS_sBC", values, [source], [out], variant="wc_transpose")
 
     def _broadcast(self, variant: str, out: LocalTensor, source: int, reads: list[LocalTensor]) -> None:
         n, c, h, w = out.shape
