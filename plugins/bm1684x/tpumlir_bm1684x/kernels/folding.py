@@ -8,7 +8,6 @@ across lanes: its groups are folded inside the lanes, the rest is transposed int
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
@@ -135,14 +134,14 @@ def _fold_channels(e: Bm1684xEmitter, operation: str, out: LocalTensor, x: Local
     if c > lanes:
         x = _fold_groups(e, operation, x, scratch)
         c = lanes
+    if not x.is_aligned(arch()) or x.lane:
+        e.copy(source := scratch.take(x.shape), x)
+        x = source
     row = scratch.take((n, w, h, c))
-    e.transpose_cw(row, x)
+    e.transpose(row, x)
     column = scratch.take((n, w, h, 1))
     _fold_axis(e, operation, column, row, W, scratch)
-    if w == 1:
-        e.copy(out, column)
-    else:
-        e.transpose_wc(out, column)
+    e.transpose(out, column)
 
 
 def _fold_groups(e: Bm1684xEmitter, operation: str, x: LocalTensor, scratch: Scratch) -> LocalTensor:
@@ -165,11 +164,5 @@ def _channel_bytes(shape: Shape4) -> int:
     lanes = arch().lanes
     few = min(c, lanes)
     parts = [(n, w, h, few), (n, w, h, 1), (n, w, h, ceil_div(few, 2))]
-    if c > lanes:
-        parts.append((n, lanes, h, w))
+    parts.append((n, few, h, w))
     return sum(aligned_bytes(arch(), p, F32) for p in parts)
-
-
-def elements(shape: Shape4) -> int:
-    """Number of elements of a view."""
-    return prod(shape)
