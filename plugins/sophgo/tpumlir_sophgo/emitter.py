@@ -54,14 +54,15 @@ class Emitter:
     arch: Arch
     sets: Mapping[Engine, InstructionSet]
     layer: str = ""
+    track: bool = True  # False: a dry emission for costing; no dependencies are computed
     commands: list[Command] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         granules = self.arch.lane_bytes // self.arch.eu_bytes
         self._ids = [0, 0]
         # last id of each engine that read / wrote each granule of local memory
-        self._read = np.zeros((2, granules), np.int32)
-        self._written = np.zeros((2, granules), np.int32)
+        self._read = np.zeros((2, granules), np.int64)
+        self._written = np.zeros((2, granules), np.int64)
 
     def issue(
         self, engine: Engine, name: str, values: Mapping[str, int], reads: Sequence[LocalTensor | Range] = (),
@@ -77,7 +78,8 @@ class Emitter:
         command = Command(engine, fmt, fields, read_ranges, write_ranges, self.layer)
         self._ids[engine] += 1
         command.id = self._ids[engine]
-        command.waits = self._dependency(command)
+        if self.track:
+            command.waits = self._dependency(command)
         self.commands.append(command)
 
     def _dependency(self, command: Command) -> int:

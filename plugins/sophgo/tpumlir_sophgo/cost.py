@@ -1,0 +1,111 @@
+"""What a chip's cost model must answer; estimates of single kernel calls and transfers for the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tpumlir_core.ir import WeightStore
+from tpumlir_sophgo.arch import Arch, align
+from tpumlir_sophgo.emitter import Command, Emitter, Engine
+from tpumlir_sophgo.kernel import Tile, Views
+from tpumlir_sophgo.schedule.graph import Graph, Node
+from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor, Shape4, aligned_bytes
+
+
+class CostModel(Protocol):
+    """Cycles of single commands, as the chip's own estimator counts them."""
+
+    def cycles(self, command: Command) -> int:
+        """Cycles of one command from start to end, both engines."""
+        ...
+
+
+@dataclass
+class Chip:
+    """All that scheduling needs of a chip."""
+
+    arch: Arch
+    new_emitter: Callable[[], Any]
+    cost: CostModel
+
+
+@dataclass(frozen=True)
+class CallCost:
+    """One kernel call: TIU cycles and scratch bytes a lane."""
+
+    cycles: int
+    scratch: int
+
+
+@dataclass
+class Estimator:
+    """Costs of kernel calls and transfers, by a dry emission; remembered by shape."""
+
+    chip: Chip
+    graph: Graph
+    _calls: dict[tuple[Any, ...], CallCost] = field(default_factory=dict)
+    _transfers: dict[Shape4, int] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> WeightStore:
+        return self.graph.weights
+
+    def call(self, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]) -> CallCost:
+        """Cost of computing ``out``; depends on sizes and on how far the boxes lie from the borders."""
+        key = (node.index, out.size, tuple(None if b is None else b.size for b in boxes))
+        found = self._calls.get(key)
+        if found is None:
+            found = self._calls[key] = self._dry(node, views, out, boxes)
+        return found
+
+    def _dry(self, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]) -> CallCost:
+        arch = self.chip.arch
+        tile, at = dry_tile(arch, self.graph, node, views, out, boxes)
+        scratch = node.local.scratch(node.op, tile)
+        emitter: Emitter = self.chip.new_emitter()
+        emitter.track = False
+        node.local.emit(node.op, tile, emitter)
+        return CallCost(sum(self.chip.cost.cycles(c) for c in emitter.commands), align(scratch, arch.eu_bytes))
+
+    def transfer(self, shape: Shape4) -> int:
+        """Cycles of loading (or storing) a dense 4-byte tensor of this shape."""
+        found = self._transfers.get(shape)
+        if found is None:
+            from tpumlir_core.ir import ElementType
+
+            emitter = self.chip.new_emitter()
+            emitter.track = False
+            local = LocalTensor.aligned(self.chip.arch, 0, shape, ElementType.F32)
+            emitter.load(local, GlobalTensor.dense(self.chip.arch.global_base, shape, ElementType.F32))
+            found = self._transfers[shape] = sum(self.chip.cost.cycles(c) for c in emitter.commands)
+        return found
+
+
+def dry_tile(
+    arch: Arch, graph: Graph, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]
+) -> tuple[Tile, int]:
+    """A tile with made-up addresses for sizing and costing; also the first free lane byte after it (may exceed the lane)."""
+    at = 0
+    operands: list[LocalTensor | None] = []
+    for value, box in zip(graph.tile_operands(node), boxes, strict=True):
+        if value is None or box is None:
+            operands.append(None)
+            continue
+        operands.append(LocalTensor.aligned(arch, at, box.size, value.type.element))
+        at = align(at + aligned_bytes(arch, box.size, value.type.element), arch.bank_bytes)
+    results: list[LocalTensor] = []
+    for result, view in zip(node.op.results, views.results, strict=True):
+        size = out.size if view == views.results[0] else view
+        results.append(LocalTensor.aligned(arch, at, size, result.type.element))
+        at = align(at + aligned_bytes(arch, size, result.type.element), arch.bank_bytes)
+    return Tile(tuple(operands), tuple(results), boxes, out, at, at), at
+
+
+def engine_cycles(commands: list[Command], cost: CostModel) -> dict[Engine, int]:
+    """Sum of command cycles per engine."""
+    total = {Engine.TIU: 0, Engine.DMA: 0}
+    for command in commands:
+        total[command.engine] += cost.cycles(command)
+    return total

@@ -1,0 +1,355 @@
+"""The schedule of a whole network: groups placed one after the other in local memory over time, then emitted.
+
+Everything has a position on one axis. Step s computes at s + 0.5. What it loads lies at or before s, as early as the DMA
+engine needs to be in time and local memory has room; what it stores lies just before the compute of step s + 2, so that
+the DMA engine never waits for the step that is running while loads are due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tpumlir_core.ir import ElementType, Value
+from tpumlir_sophgo.arch import align, ceil_div
+from tpumlir_sophgo.cost import Chip, Estimator
+from tpumlir_sophgo.emitter import Emitter
+from tpumlir_sophgo.kernel import GlobalCall, GlobalKernel, Tile, default_view
+from tpumlir_sophgo.schedule.graph import Graph, Node
+from tpumlir_sophgo.schedule.partition import Partitioner, Plan
+from tpumlir_sophgo.schedule.place import Placement
+from tpumlir_sophgo.schedule.steps import ConstantLoad, GroupSteps, LocalValue, Step, StepBuilder, ValueLoad, ValueStore
+from tpumlir_sophgo.schedule.storage import ConstantPool, Region, assign
+from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor
+
+HORIZON = 96  # steps that a load may be hoisted before the group that needs it
+DMA_SLACK = 1.2  # loads begin this much earlier than their cost asks for
+
+
+@dataclass(frozen=True)
+class GlobalStep:
+    """One call of a global kernel."""
+
+    node: Node
+    number: int
+
+
+@dataclass
+class Program:
+    """The finished schedule: the emitter with all commands, the constants, and the layout of global memory."""
+
+    emitter: Emitter
+    constants: bytearray
+    constants_base: int
+    memory_base: int
+    memory_bytes: int
+    addresses: dict[Value, int]
+
+
+@dataclass
+class Scheduler:
+    """Builds a Program from a graph."""
+
+    chip: Chip
+    graph: Graph
+    groups: list[GroupSteps | GlobalStep] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        arch = self.chip.arch
+        self._est = Estimator(self.chip, self.graph)
+        self._partitioner = Partitioner(self._est)
+        self._memory = Placement(arch.lane_bytes, arch.eu_bytes)
+        self._start: list[float] = [0.0]  # start of every step if the TIU never waited, cycles
+        self._stored: dict[Value, int] = {}  # last step after which a value's store is due
+        self._pool = ConstantPool()
+
+    def run(self) -> Program:
+        """Partition, place, assign global memory, emit."""
+        for item in self._partitioner.run(self.graph.nodes):
+            if isinstance(item, Plan):
+                self._schedule(item)
+            else:
+                self._add_global(item)
+        return self._emit()
+
+    # --- placement ------------------------------------------------------------------------------------------------
+    def _schedule(self, plan: Plan) -> None:
+        """Place a group; where that fails cut it finer, and then into two groups."""
+        if self._place(plan):
+            return
+        for attempt, finer in enumerate(self._partitioner.finer(plan)):
+            if self._place(finer):
+                return
+            if attempt == 2 and len(plan.group.nodes) > 1:
+                break
+        nodes = plan.group.nodes
+        half = len(nodes) // 2
+        if not half:
+            self._partitioner.alone(nodes[0])
+            raise AssertionError(f"{nodes[0].op.name}: no placement found")
+        for part in (nodes[:half], nodes[half:]):
+            for item in self._partitioner.run(part):
+                assert isinstance(item, Plan)
+                self._schedule(item)
+
+    def _place(self, plan: Plan) -> bool:
+        base = len(self._start) - 1
+        built = StepBuilder(self._est, plan.resident).build(plan.group, plan.grid, base)
+        if built is None:
+            return False
+        self._memory.forget(base - HORIZON)
+        mark = self._memory.mark()
+        fixed = [v.buffer for v in built.values] + [s.scratch for s in built.steps if s.scratch.size]
+        for buffer in sorted(fixed, key=lambda b: (b.first - b.last, b.first)):
+            address = self._memory.find(buffer.size, buffer.first, buffer.last)
+            if address is None:
+                self._memory.undo(mark)
+                return False
+            buffer.address = address
+            self._memory.take(address, buffer.size, buffer.first, buffer.last)
+        start = list(self._start)
+        for step in built.steps:
+            start.append(start[-1] + step.cycles)
+        if not self._place_loads(built, np.array(start)):
+            self._memory.undo(mark)
+            return False
+        self._start = start
+        for store in built.stores:
+            self._stored[store.local.value] = store.after
+        self.groups.append(built)
+        return True
+
+    def _place_loads(self, built: GroupSteps, start: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+        wanted: dict[int, int] = {}
+        latest = float("inf")
+        for index in range(len(built.loads) - 1, -1, -1):
+            load = built.loads[index]
+            latest = min(latest, float(start[load.need])) - load.cycles * DMA_SLACK
+            wanted[index] = int(np.searchsorted(start, latest, side="right")) - 2
+        floor = max(0, built.base - HORIZON)
+        for index, load in enumerate(built.loads):
+            buffer = load.buffer if isinstance(load, ConstantLoad) else load.local.buffer
+            low = floor
+            if isinstance(load, ValueLoad) and load.local.value in self._stored:
+                low = min(self._stored[load.local.value] + 1, load.need)
+            if not self._place_load(buffer, max(low, min(wanted[index], load.need)), load.need):
+                return False
+        return True
+
+    def _place_load(self, buffer: Any, first: int, need: int) -> bool:
+        for slot in _candidates(first, need):
+            address = self._memory.find(buffer.size, slot, buffer.last, top=True)
+            if address is not None:
+                buffer.first, buffer.address = slot, address
+                self._memory.take(address, buffer.size, slot, buffer.last)
+                return True
+        return False
+
+    def _add_global(self, node: Node) -> None:
+        number = len(self._start) - 1
+        self._memory.take(0, self.chip.arch.lane_bytes, number, number)
+        self._start.append(self._start[-1])
+        for result in node.op.results:
+            self._stored[result] = number
+        self.groups.append(GlobalStep(node, number))
+
+    # --- global memory --------------------------------------------------------------------------------------------
+    def _regions(self) -> dict[Value, Region]:
+        """One region for every value that is read from or written to global memory, by group."""
+        inputs = [op.output for op in self.graph.module.function.operations if op.opcode == "top.Input"]
+        last_group = len(self.groups)
+        regions = {v: Region(v.type.bytes, 0, last_group) for v in inputs}
+        for number, group in enumerate(self.groups, 1):
+            reads, writes = self._traffic(group)
+            for value in writes:
+                regions.setdefault(value, Region(value.type.bytes, number, number))
+            for value in reads:
+                if not self.graph.is_weight(value):
+                    regions[value].last = max(regions[value].last, number)
+        for value in self.graph.outputs:
+            if not self.graph.is_weight(value):
+                regions[value] = Region(value.type.bytes, 0, last_group)
+        return regions
+
+    def _traffic(self, group: GroupSteps | GlobalStep) -> tuple[list[Value], list[Value]]:
+        if isinstance(group, GlobalStep):
+            reads = [self.graph.root(v) for v in self.graph.tile_operands(group.node) if v is not None]
+            return reads, list(group.node.op.results)
+        return [x.local.value for x in group.loads if isinstance(x, ValueLoad)], [x.local.value for x in group.stores]
+
+    # --- emission -------------------------------------------------------------------------------------------------
+    def _emit(self) -> Program:
+        arch = self.chip.arch
+        regions = self._regions()
+        works = [Region(size, i, i) for i, size in self._workspaces()]
+        constants = self._constants()
+        base = arch.global_base
+        memory_base = base + align(self._pool.size, arch.global_alignment)
+        used = assign([*regions.values(), *works], memory_base, arch.global_alignment)
+        addresses = {value: region.address for value, region in regions.items()}
+        emission = _Emission(self.chip, self.graph, addresses, {k: base + v for k, v in constants.items()}, base)
+        emission.workspaces = {work.first - 1: work.address for work in works}
+        emission.run(self.groups)
+        return Program(emission.emitter, self._pool.bytes(), base, memory_base, used, addresses)
+
+    def _workspaces(self) -> list[tuple[int, int]]:
+        found = []
+        for number, group in enumerate(self.groups, 1):
+            if isinstance(group, GlobalStep):
+                assert isinstance(group.node.kernel, GlobalKernel)
+                size = group.node.kernel.workspace(group.node.op)
+                if size:
+                    found.append((number, size))
+        return found
+
+    def _constants(self) -> dict[int, int]:
+        """Pool offset of every weight tensor and global kernel's blob by id of its owner; constant loads keep their own."""
+        offsets: dict[int, int] = {}
+        for group in self.groups:
+            if isinstance(group, GlobalStep):
+                assert isinstance(group.node.kernel, GlobalKernel)
+                blob = group.node.kernel.constants(group.node.op, self.graph.weights)
+                if blob is not None:
+                    offsets[id(group.node)] = self._pool.add(blob)
+                values = [self.graph.root(v) for v in self.graph.tile_operands(group.node) if v is not None]
+            else:
+                for load in group.loads:
+                    if isinstance(load, ConstantLoad):
+                        image = self._image(load)
+                        load.lanes, load.offset = image.shape[0], self._pool.add(image)
+                values = [x.local.value for x in group.loads if isinstance(x, ValueLoad)]
+            for value in values:
+                if self.graph.is_weight(value) and id(value) not in offsets:
+                    offsets[id(value)] = self._pool.add(self.graph.weights[value.name].astype(value.type.element.numpy, copy=False))
+        return offsets
+
+    def _image(self, load: ConstantLoad) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        image = load.node.local.constants(load.node.op, load.views, load.box, self.graph.weights)
+        assert image is not None
+        if image.shape[1] != load.image_bytes:
+            image = np.pad(image, ((0, 0), (0, load.image_bytes - image.shape[1])))
+        return image
+
+
+def _candidates(first: int, need: int) -> Sequence[int]:
+    """Slots to try for a load: the wanted one, then later and later ones."""
+    slots, distance = [], need - first
+    while distance > 0:
+        slots.append(need - distance)
+        distance //= 2
+    return [*slots, need]
+
+
+@dataclass
+class _Emission:
+    """Turns placed groups into commands, in the order of positions."""
+
+    chip: Chip
+    graph: Graph
+    addresses: dict[Value, int]
+    constants: dict[int, int]
+    constants_base: int
+    workspaces: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.emitter = self.chip.new_emitter()
+
+    def run(self, groups: Sequence[GroupSteps | GlobalStep]) -> None:
+        items: list[tuple[float, int, Callable[[], None]]] = []
+
+        def at(position: float, action: Callable[[], None]) -> None:
+            items.append((position, len(items), action))
+
+        stored: dict[Value, float] = {}
+        for number, group in enumerate(groups):
+            if isinstance(group, GlobalStep):
+                at(group.number + 0.5, lambda g=group, i=number: self._global(g, i))  # type: ignore[misc]
+                for result in group.node.op.results:
+                    stored[result] = group.number + 0.5
+                continue
+            for load in group.loads:
+                if isinstance(load, ConstantLoad):
+                    at(load.buffer.first, lambda x=load: self._load_constants(x))  # type: ignore[misc]
+                else:
+                    position = max(float(load.local.buffer.first), stored.get(load.local.value, -1.0) + 0.01)
+                    at(position, lambda x=load: self._load(x))  # type: ignore[misc]
+            for offset, step in enumerate(group.steps):
+                at(group.base + offset + 0.5, lambda x=step: self._step(x))  # type: ignore[misc]
+            for store in group.stores:
+                position = store.after + 1.4
+                stored[store.local.value] = max(position, stored.get(store.local.value, -1.0))
+                at(position, lambda x=store: self._store(x))  # type: ignore[misc]
+        for _, _, action in sorted(items, key=lambda item: item[:2]):
+            action()
+
+    def _tensor(self, local: LocalValue, box: Box | None = None) -> LocalTensor:
+        arch = self.chip.arch
+        whole = LocalTensor.aligned(arch, local.buffer.address, local.box.size, local.value.type.element)
+        if box is None or box == local.box:
+            return whole
+        start = tuple(a - b for a, b in zip(box.start, local.box.start, strict=True))
+        return whole.part(arch, Box(start, box.size))  # type: ignore[arg-type]
+
+    def _memory(self, local: LocalValue, box: Box) -> GlobalTensor:
+        value = local.value
+        address = self.constants[id(value)] if self.graph.is_weight(value) else self.addresses[value]
+        return GlobalTensor.dense(address, local.view, value.type.element).part(box)
+
+    def _load(self, load: ValueLoad) -> None:
+        self.emitter.layer = load.local.value.name
+        local, memory = _merged(self._tensor(load.local), self._memory(load.local, load.local.box))
+        self.emitter.load(local, memory)
+
+    def _store(self, store: ValueStore) -> None:
+        self.emitter.layer = store.local.value.name
+        local, memory = _merged(self._tensor(store.local, store.box), self._memory(store.local, store.box))
+        self.emitter.store(memory, local)
+
+    def _load_constants(self, load: ConstantLoad) -> None:
+        self.emitter.layer = load.node.op.name
+        words = ceil_div(load.image_bytes, 4)
+        shape = (1, load.lanes, 1, words)
+        local = LocalTensor(load.buffer.address, shape, ElementType.F32, (words, words, words, 1))
+        self.emitter.load(local, GlobalTensor.dense(self.constants_base + load.offset, shape, ElementType.F32))
+
+    def _step(self, step: Step) -> None:
+        self.emitter.layer = step.node.op.name
+        operands = tuple(None if x is None else self._tensor(x[0], x[1]) for x in step.operands)
+        operands = tuple(
+            t if t is None or v is None else LocalTensor(t.address, t.shape, v.type.element, t.strides, t.lane)
+            for t, v in zip(operands, step.node.op.operands, strict=True)
+        )
+        boxes = [step.out if view == step.views.results[0] else Box.whole(view) for view in step.views.results]
+        results = tuple(self._tensor(x, box) for x, box in zip(step.results, boxes, strict=True))
+        constants = -1 if step.constants is None else step.constants.buffer.address
+        tile = Tile(operands, results, step.boxes, step.out, constants, step.scratch.address)
+        step.node.local.emit(step.node.op, tile, self.emitter)
+
+    def _global(self, group: GlobalStep, number: int) -> None:
+        node = group.node
+        assert isinstance(node.kernel, GlobalKernel)
+        self.emitter.layer = node.op.name
+        operands = tuple(None if v is None else self._dense(v) for v in self.graph.tile_operands(node))
+        results = tuple(self._dense(v) for v in node.op.results)
+        call = GlobalCall(operands, results, self.constants.get(id(node), -1), self.workspaces.get(number, -1))
+        node.kernel.emit(node.op, call, self.emitter)
+
+    def _dense(self, value: Value) -> GlobalTensor:
+        root = self.graph.root(value)
+        address = self.constants[id(root)] if self.graph.is_weight(root) else self.addresses[root]
+        return GlobalTensor.dense(address, default_view(value.shape), value.type.element)
+
+
+def _merged(local: LocalTensor, memory: GlobalTensor) -> tuple[LocalTensor, GlobalTensor]:
+    """The same transfer with rows joined to longer ones where both sides are contiguous over h and w."""
+    n, c, h, w = local.shape
+    joined = local.strides[2:] == (w, 1) and memory.strides[2:] == (w, 1) and h > 1 and h * w < 1 << 16
+    if not joined:
+        return local, memory
+    shape = (n, c, 1, h * w)
+    strides = (*local.strides[:2], h * w, 1)
+    outer = (*memory.strides[:2], h * w, 1)
+    return LocalTensor(local.address, shape, local.element, strides, local.lane), GlobalTensor(memory.address, shape, memory.element, outer)

@@ -1,0 +1,210 @@
+"""A group as a list of steps: kernel calls with what they read, write, load and store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tpumlir_core.ir import Value
+from tpumlir_sophgo.arch import align, ceil_div
+from tpumlir_sophgo.cost import Estimator
+from tpumlir_sophgo.kernel import Views
+from tpumlir_sophgo.schedule.graph import Node
+from tpumlir_sophgo.schedule.slices import Grid, Group, Key, TileSlices, slice_tile
+from tpumlir_sophgo.tensor import Box, Shape4, aligned_bytes
+
+PIECE_BYTES = 20 << 10  # constants of a lane above this are fetched piece by piece (one filter of 64 x 512 x 3 x 3)
+
+
+@dataclass
+class Buffer:
+    """Bytes of a lane from step ``first`` to step ``last``; placed later. A load's ``first`` may move earlier."""
+
+    size: int
+    first: int
+    last: int
+    address: int = -1
+
+
+@dataclass
+class LocalValue:
+    """The part of a value that a tile holds locally."""
+
+    value: Value
+    view: Shape4
+    box: Box
+    buffer: Buffer
+
+
+@dataclass
+class ConstantLoad:
+    """A lane image to be fetched before step ``need``; ``lanes`` and ``offset`` (in the pool) are known once it is built."""
+
+    node: Node
+    views: Views
+    box: Box
+    image_bytes: int
+    buffer: Buffer
+    need: int
+    cycles: int
+    lanes: int = 0
+    offset: int = -1
+
+
+@dataclass
+class ValueLoad:
+    """A part of a global tensor to be fetched before step ``need``."""
+
+    local: LocalValue
+    need: int
+    cycles: int
+
+
+@dataclass
+class ValueStore:
+    """A part of a value to be written to global memory after step ``after``."""
+
+    local: LocalValue
+    box: Box
+    after: int
+    cycles: int
+
+
+@dataclass
+class Step:
+    """One kernel call. ``operands`` pair the local value with the box read of it."""
+
+    node: Node
+    views: Views
+    out: Box
+    operands: Sequence[tuple[LocalValue, Box] | None]
+    boxes: tuple[Box | None, ...]
+    results: Sequence[LocalValue]
+    cycles: int
+    scratch: Buffer
+    constants: ConstantLoad | None = None
+
+
+@dataclass
+class GroupSteps:
+    """All of a group, in the order of steps; step numbers are global, beginning at ``base``."""
+
+    group: Group
+    grid: Grid
+    base: int
+    steps: list[Step] = field(default_factory=list)
+    values: list[LocalValue] = field(default_factory=list)  # made inside
+    loads: list[ValueLoad | ConstantLoad] = field(default_factory=list)
+    stores: list[ValueStore] = field(default_factory=list)
+
+
+@dataclass
+class StepBuilder:
+    """Builds a group's steps tile by tile."""
+
+    est: Estimator
+    resident: bool = False  # constants stay for all tiles
+
+    def build(self, group: Group, grid: Grid, base: int, cells: Sequence[Shape4] | None = None) -> GroupSteps | None:
+        """All steps (``cells``: only those tiles), or None where the group cannot be cut by this grid."""
+        result = GroupSteps(group, grid, base)
+        kept: dict[tuple[int, Box], ConstantLoad] = {}
+        for cell in grid.cells() if cells is None else cells:
+            slices = slice_tile(self.est.graph, group, grid, cell, self.est.chip.arch.lanes)
+            if slices is None:
+                return None
+            self._tile(result, slices, kept)
+            if not self.resident:
+                kept = {}
+        return result
+
+    def _tile(self, result: GroupSteps, slices: TileSlices, kept: dict[tuple[int, Box], ConstantLoad]) -> None:
+        local: dict[Key, LocalValue] = {}
+        made_at: dict[Key, int] = {}
+        for node in result.group.nodes:
+            views = result.group.views[node]
+            for piece in self._pieces(node, views, slices.out[node]):
+                self._step(result, node, views, piece, slices, local, made_at, kept)
+        self._stores(result, slices, local, made_at)
+
+    def _step(
+        self, result: GroupSteps, node: Node, views: Views, piece: Box, slices: TileSlices, local: dict[Key, LocalValue],
+        made_at: dict[Key, int], kept: dict[tuple[int, Box], ConstantLoad],
+    ) -> None:
+        graph, number = self.est.graph, result.base + len(result.steps)
+        boxes = tuple(slices.operands[node]) if piece == slices.out[node] else tuple(node.local.input_slices(node.op, views, piece))
+        operands: list[tuple[LocalValue, Box] | None] = []
+        for value, view, box in zip(graph.tile_operands(node), views.operands, boxes, strict=True):
+            if value is None or view is None or box is None:
+                operands.append(None)
+                continue
+            found = self._operand(result, (graph.root(value), view), value, slices, local, number)
+            found.buffer.last = max(found.buffer.last, number)
+            operands.append((found, box))
+        results: list[LocalValue] = []
+        for value, view in zip(node.op.results, views.results, strict=True):
+            key = (value, view)
+            if key not in local:
+                box = slices.values[key]
+                buffer = Buffer(aligned_bytes(self.est.chip.arch, box.size, value.type.element), number, number)
+                local[key] = LocalValue(value, view, box, buffer)
+                result.values.append(local[key])
+            local[key].buffer.last = max(local[key].buffer.last, number)
+            made_at[key] = number
+            results.append(local[key])
+        cost = self.est.call(node, views, piece, boxes)
+        step = Step(node, views, piece, operands, boxes, results, cost.cycles, Buffer(cost.scratch, number, number))
+        step.constants = self._constants(result, node, views, piece, number, kept)
+        result.steps.append(step)
+
+    def _operand(
+        self, result: GroupSteps, key: Key, value: Value, slices: TileSlices, local: dict[Key, LocalValue], number: int
+    ) -> LocalValue:
+        if key in local:
+            return local[key]
+        box = slices.values[key]
+        buffer = Buffer(aligned_bytes(self.est.chip.arch, box.size, value.type.element), number, number)
+        local[key] = LocalValue(key[0], key[1], box, buffer)
+        result.loads.append(ValueLoad(local[key], number, self.est.transfer(box.size)))
+        return local[key]
+
+    def _constants(
+        self, result: GroupSteps, node: Node, views: Views, piece: Box, number: int, kept: dict[tuple[int, Box], ConstantLoad]
+    ) -> ConstantLoad | None:
+        axis = node.local.piece_axis(node.op, views)
+        whole = Box.whole(views.results[0])
+        span = whole.with_axis(axis, piece.start[axis], piece.size[axis])
+        found = kept.get((node.index, span))
+        if found is None:
+            size = self.constant_bytes(node, views, span)
+            if not size:
+                return None
+            buffer = Buffer(size, number, number)
+            lanes = min(self.est.chip.arch.lanes, views.results[0][1]) if axis == 1 else self.est.chip.arch.lanes
+            cycles = self.est.transfer((1, lanes, 1, ceil_div(size, 4)))
+            found = kept[node.index, span] = ConstantLoad(node, views, span, size, buffer, number, cycles)
+            result.loads.append(found)
+        found.buffer.last = number
+        return found
+
+    def constant_bytes(self, node: Node, views: Views, box: Box) -> int:
+        """Bytes a lane of the image for a piece, rounded to whole elements of 4 bytes."""
+        return align(node.local.constant_bytes(node.op, views, box, self.est.weights), 4)
+
+    def _pieces(self, node: Node, views: Views, out: Box) -> list[Box]:
+        """The result of one tile, cut along the kernel's piece axis where its constants are large."""
+        axis = node.local.piece_axis(node.op, views)
+        size = self.constant_bytes(node, views, out)
+        if size <= PIECE_BYTES or "nchw"[axis] not in node.local.splits(node.op, views):
+            return [out]
+        unit = self.est.chip.arch.lanes if axis == 1 else 16
+        count = min(ceil_div(size, PIECE_BYTES), ceil_div(out.size[axis], unit))
+        length = align(ceil_div(out.size[axis], count), unit)
+        starts = range(out.start[axis], out.stop[axis], length)
+        return [out.with_axis(axis, a, min(length, out.stop[axis] - a)) for a in starts]
+
+    def _stores(self, result: GroupSteps, slices: TileSlices, local: dict[Key, LocalValue], made_at: dict[Key, int]) -> None:
+        for key, box in slices.stored.items():
+            cell = local[key]
+            cell.buffer.last = max(cell.buffer.last, made_at[key] + 1)
+            result.stores.append(ValueStore(cell, box, made_at[key], self.est.transfer(box.size)))
