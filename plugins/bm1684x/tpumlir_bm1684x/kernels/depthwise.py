@@ -1,0 +1,69 @@
+"""Depthwise convolution: every channel is a group of its own, with as many results as inputs.
+
+The lane image: each channel's kernel (rows x columns, compact) in the lane of that channel, then one bias a channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.instructions.convolution import Sweep
+from tpumlir_bm1684x.kernels.common import F32, relu
+from tpumlir_bm1684x.kernels.filters import Problem, by_lane, has_bias, problem
+from tpumlir_bm1684x.kernels.windows import pairs, swept_bytes, swept_input, window_box
+from tpumlir_core.ir import Operation, WeightStore
+from tpumlir_sophgo.arch import ceil_div
+from tpumlir_sophgo.kernel import Kernel, LaneImage, Tile, Views
+from tpumlir_sophgo.tensor import Box, Shape4
+
+
+class DepthwiseConvolution(Kernel):
+    """Convolutions by the PorD instruction."""
+
+    def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
+        p = problem(op)
+        return Views((p.x, *[None] * (len(op.operands) - 1)), (p.y,))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return "nchw"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset({1, 2})
+
+    def input_slices(self, op: Any, views: Views, out: Box) -> list[Box | None]:
+        return [_needed(problem(op), out), *[None] * (len(op.operands) - 1)]
+
+    def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        channels = slice(out.start[1], out.stop[1])
+        parts = [weights[v.name].reshape(op.group, -1)[channels] for v in op.operands[1:] if v is not None]
+        return np.concatenate([by_lane(part) for part in parts], axis=1).view(np.uint8)
+
+    def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
+        p = problem(op)
+        return ceil_div(out.size[1], arch().lanes) * (p.kernel[0] * p.kernel[1] + has_bias(op)) * F32.bytes
+
+    def scratch(self, op: Any, tile: Tile) -> int:
+        p = problem(op)
+        return swept_bytes(tile, _needed(p, tile.out), *p.windows(tile.out))
+
+    def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        p = problem(op)
+        x, pads = swept_input(tile, _needed(p, tile.out), *p.windows(tile.out), 0.0, e)
+        dilation = (p.rows.dilation if p.kernel[0] > 1 else 1, p.columns.dilation if p.kernel[1] > 1 else 1)
+        sweep = Sweep(p.kernel, (p.rows.stride, p.columns.stride), pads, dilation)
+        groups = ceil_div(tile.out.size[1], arch().lanes)
+        taps = p.kernel[0] * p.kernel[1]
+        biases = tile.constants + groups * taps * F32.bytes
+        for out, source, slot in pairs(tile.results[0], x):
+            bias = biases + slot * F32.bytes if has_bias(op) else None
+            e.depthwise(out, source, tile.constants + slot * taps * F32.bytes, bias, sweep)
+        relu(op, tile.results[0], e)
+
+
+def _needed(p: Problem, out: Box) -> Box:
+    return window_box(*p.windows(out), (out.start[0], out.size[0]), (out.start[1], out.size[1]))
