@@ -6,24 +6,14 @@ One process serves one chip (the library keeps global state). Memory persists be
 from __future__ import annotations
 
 import ctypes
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tpumlir_core.errors import InputError
 from tpumlir_sophgo.arch import Arch
+from tpumlir_sophgo.cmodel import library
 from tpumlir_sophgo.emitter import Emitter
-
-
-def library_path(chip: str) -> Path:
-    """libcmodel.so of a chip. ``TPUMLIR_CMODEL`` overrides the cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tpumlir" / "cmodel" / "1.30.2"
-    path = Path(os.environ.get("TPUMLIR_CMODEL") or cache) / chip / "libcmodel.so"
-    if not path.exists():
-        raise InputError(f"{path}: no CModel library; run `tpumlir bmrt fetch-cmodel`")
-    return path
 
 
 class _LocalMemory(ctypes.Structure):
@@ -35,7 +25,7 @@ class Machine:
 
     def __init__(self, arch: Arch, ddr_bytes: int = 1 << 28, static: bytes = b"") -> None:
         self.arch = arch
-        lib = ctypes.CDLL(str(library_path(arch.name)))
+        lib = ctypes.CDLL(str(library(arch.name)))
         lib.get_local_mem.restype = ctypes.POINTER(_LocalMemory)
         lib.get_global_memaddr.restype = ctypes.c_void_p
         lib.get_static_memaddr_by_node.restype = ctypes.c_void_p
