@@ -7,7 +7,7 @@ Target, ``tpumlir.runners`` Runner. The entry-point name is the name that the us
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,35 @@ class Artifact:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Instruction:
+    """One decoded command: the stream it is in, its engine and position there, and its fields as read."""
+
+    stream: str
+    engine: str
+    index: int
+    name: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LayerCycles:
+    """Estimated cycles of one layer: from its first command's start to its last one's end, and each engine's work."""
+
+    name: str
+    cycles: int
+    engines: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Estimated cycles of a compiled file: in all, each engine's work, and by layer where the file tells layers apart."""
+
+    cycles: int
+    engines: Mapping[str, int] = field(default_factory=dict)
+    layers: Sequence[LayerCycles] = ()
+
+
 class Target(ABC):
     """A chip: what it can do, and code generation for it."""
 
@@ -106,6 +135,18 @@ class Target(ABC):
     @abstractmethod
     def compile(self, module: Module) -> Artifact:
         """Schedule, emit and package a Tpu module."""
+
+    @abstractmethod
+    def operators(self) -> Mapping[str, Mapping[str, str | None]]:
+        """Operation (opcode without its dialect) -> mode -> None if it can be done, else the reason: the support table."""
+
+    @abstractmethod
+    def disassemble(self, data: bytes) -> Iterator[Instruction]:
+        """The commands of a compiled file, stream by stream, in order. Raises InputError for a damaged file."""
+
+    @abstractmethod
+    def profile(self, data: bytes) -> Profile:
+        """Estimated cycles of a compiled file. Raises InputError for a damaged file."""
 
 
 class Runner(ABC):

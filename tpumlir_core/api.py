@@ -1,0 +1,158 @@
+"""The library: from a trained network to a compiled file. Read this first, it names every room of the house.
+
+    import     a frontend        source model -> Top module       ``transform``
+    optimize   the passes        Top module -> Top module         ``transform``
+    lower      a quantizer       Top module -> Tpu module         ``deploy``
+    compile    a target          Tpu module -> bytes of a file    ``deploy``
+    run        a runner          the file on real inputs          ``run``
+
+``compile`` does all but the last. They raise the classes of ``tpumlir_core.errors`` only. ``save_module`` and
+``save_artifact`` write results, whole or not at all; ``open_module`` reads a module back. A ``Session`` carries the
+plugins, the seconds of every stage and who watches; without one, each call makes its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from tpumlir_core.checks import (
+    DEFAULT_INTERPRETER,
+    Verification,
+    interpret,
+    outputs_of,
+    verify_artifact,
+    verify_import,
+    verify_lowering,
+)
+from tpumlir_core.files import read_head, write_bytes, write_through
+from tpumlir_core.ir import Array, Module
+from tpumlir_core.ir.text import read_module, write_module
+from tpumlir_core.passes import run_pipeline
+from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
+from tpumlir_core.plugins.choice import quantizer_for, recognize, require
+from tpumlir_core.plugins.extension_points import Artifact, ImportOptions, LoweringOptions
+from tpumlir_core.stages import Session
+
+TEXT_SUFFIX = ".mlir"
+
+
+def compile(
+    model: Path,
+    *,
+    chip: str,
+    quantize: str = "F32",
+    options: ImportOptions = ImportOptions(),
+    lowering: LoweringOptions = LoweringOptions(),
+    verification: Verification | None = None,
+    session: Session | None = None,
+) -> Artifact:
+    """Everything in one step: a source model, or a Top module in .mlir, to the bytes of the chip's file."""
+    session = session or Session()
+    if model.suffix == TEXT_SUFFIX:
+        module = open_module(model, session=session)
+    else:
+        module = transform(model, options=options, verification=verification, session=session)
+    return deploy(module, chip=chip, quantize=quantize, lowering=lowering, verification=verification, session=session)
+
+
+def transform(
+    model: Path,
+    *,
+    options: ImportOptions = ImportOptions(),
+    frontend: str = "",
+    verification: Verification | None = None,
+    session: Session | None = None,
+) -> Module:
+    """A source model as an optimized Top module. The frontend is the one that recognizes the file, unless named."""
+    session = session or Session()
+    name, reader = require(FRONTEND, frontend, model, session.plugins)
+    with session.stage("import", str(model)), session.plugins.calling(FRONTEND, name, "load"):
+        module = reader.load(model, options)
+    with session.stage("optimize", module.name):
+        run_pipeline("optimize", module)
+    if verification is not None:
+        with session.stage("run source", str(model)), session.plugins.calling(FRONTEND, name, "run"):
+            expected = reader.run(model, verification.inputs, options)
+        verify_import(model, module, expected, verification, session)
+    return module
+
+
+def deploy(
+    module: Module,
+    *,
+    chip: str,
+    quantize: str = "F32",
+    lowering: LoweringOptions = LoweringOptions(),
+    verification: Verification | None = None,
+    session: Session | None = None,
+) -> Artifact:
+    """A Top module as the bytes of the chip's file, with facts about it and, as "seconds", the time of every stage."""
+    session = session or Session()
+    target = session.plugins.get(TARGET, chip)
+    name, quantizer = quantizer_for(quantize, session.plugins)
+    with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
+        lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize))
+    if verification is not None:
+        verify_lowering(module, lowered, verification, session)
+    with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):
+        artifact = target.compile(lowered)
+    if verification is not None:
+        verify_artifact(lowered, artifact, verification, session)
+    return dataclasses.replace(artifact, facts={**artifact.facts, "seconds": dict(session.seconds)})
+
+
+def run(
+    file: Path,
+    inputs: Mapping[str, Array],
+    *,
+    runner: str = "",
+    options: ImportOptions = ImportOptions(),
+    dump_all: bool = False,
+    session: Session | None = None,
+) -> dict[str, Array]:
+    """What a file computes: a module in .mlir by an interpreter, a compiled file by a runner, a source model by its frontend.
+
+    ``runner`` names the runner, or the interpreter of .mlir. Outputs by name; with ``dump_all`` every tensor there is.
+    """
+    session = session or Session()
+    if file.suffix == TEXT_SUFFIX:
+        return _run_module(open_module(file, session=session), inputs, runner or DEFAULT_INTERPRETER, dump_all, session)
+    if runner or recognize(RUNNER, file, session.plugins):
+        name, device = require(RUNNER, runner, file, session.plugins)
+        with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
+            return device.run(file, inputs)
+    return _run_source(file, inputs, options, dump_all, session)
+
+
+def open_module(path: Path, *, session: Session | None = None) -> Module:
+    """A module from .mlir and its weights. Raises InputError for what is not one."""
+    read_head(path)
+    with (session or Session()).stage("read", str(path)):
+        return read_module(path)
+
+
+def save_module(module: Module, path: Path) -> None:
+    """Write .mlir and, beside it, the weights."""
+    write_through(path, lambda place: write_module(module, place))
+
+
+def save_artifact(artifact: Artifact, path: Path) -> None:
+    """Write a compiled file."""
+    write_bytes(path, artifact.data)
+
+
+def _run_module(module: Module, inputs: Mapping[str, Array], interpreter: str, dump_all: bool, session: Session) -> dict[str, Array]:
+    with session.stage("run", module.name):
+        arrays = interpret(module, inputs, interpreter, session)
+    return arrays if dump_all else outputs_of(module, arrays)
+
+
+def _run_source(
+    file: Path, inputs: Mapping[str, Array], options: ImportOptions, dump_all: bool, session: Session
+) -> dict[str, Array]:
+    name, reader = require(FRONTEND, "", file, session.plugins)
+    with session.stage("run", str(file)), session.plugins.calling(FRONTEND, name, "run"):
+        arrays = reader.run(file, inputs, options)
+        return arrays if dump_all else outputs_of(reader.load(file, options), arrays)

@@ -1,0 +1,79 @@
+"""Verification of a run on real inputs: each stage's result against the stage before."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tpumlir_core.errors import CompareError
+from tpumlir_core.ir import Array, Module
+from tpumlir_core.plugins import INTERPRETER, RUNNER
+from tpumlir_core.plugins.choice import require
+from tpumlir_core.plugins.extension_points import Artifact
+from tpumlir_core.stages import Session
+from tpumlir_core.verify import DEFAULT_TOLERANCE, compare_tensors
+
+DEFAULT_INTERPRETER = "numpy"
+WORST_NAMED = 3
+"""How many of the tensors that differ are named in the error."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Real inputs by name, the least cosine and euclidean similarity that passes, and the interpreter that says what a
+    module should compute."""
+
+    inputs: Mapping[str, Array]
+    tolerance: tuple[float, float] = DEFAULT_TOLERANCE
+    interpreter: str = DEFAULT_INTERPRETER
+
+
+def require_similar(stage: str, ours: Mapping[str, Array], reference: Mapping[str, Array], tolerance: tuple[float, float]) -> None:
+    """Raises CompareError with the worst tensors when any is outside of the tolerance."""
+    report = compare_tensors(ours, reference, tolerance)
+    if report.failed:
+        worst = ", ".join(f"{one.name} ({one.level.value}, cos {one.cosine:.6f})" for one in report.failed[:WORST_NAMED])
+        raise CompareError(f"{stage}: {report.summary()}; worst: {worst}")
+
+
+def interpret(module: Module, inputs: Mapping[str, Array], interpreter: str, session: Session) -> dict[str, Array]:
+    """Every tensor of a module, as an interpreter computes it."""
+    runner = session.plugins.get(INTERPRETER, interpreter)
+    with session.plugins.calling(INTERPRETER, interpreter, "run"):
+        return runner.run(module, inputs)
+
+
+def outputs_of(module: Module, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The network's outputs among all of its tensors."""
+    return {value.name: arrays[value.name] for value in module.function.outputs}
+
+
+def verify_import(model: Path, module: Module, expected: Mapping[str, Array], verification: Verification, session: Session) -> None:
+    """The Top module against what the source framework computed."""
+    with session.stage("verify import", module.name):
+        ours = interpret(module, verification.inputs, verification.interpreter, session)
+        require_similar(f"{model}: the imported network", ours, expected, verification.tolerance)
+
+
+def verify_lowering(module: Module, lowered: Module, verification: Verification, session: Session) -> None:
+    """The Tpu module's outputs against the Top module's."""
+    with session.stage("verify lowering", module.name):
+        expected = interpret(module, verification.inputs, verification.interpreter, session)
+        ours = interpret(lowered, verification.inputs, verification.interpreter, session)
+        require_similar(
+            f"{module.name}: the lowered network", outputs_of(lowered, ours), outputs_of(module, expected), verification.tolerance
+        )
+
+
+def verify_artifact(lowered: Module, artifact: Artifact, verification: Verification, session: Session) -> None:
+    """The compiled file's outputs, on the runner that knows it, against the Tpu module's."""
+    with session.stage("verify compiled file", lowered.name), tempfile.TemporaryDirectory(prefix="tpumlir-") as folder:
+        path = Path(folder) / "compiled"
+        path.write_bytes(artifact.data)
+        name, runner = require(RUNNER, "", path, session.plugins)
+        with session.plugins.calling(RUNNER, name, "run"):
+            ours = runner.run(path, verification.inputs)
+        expected = interpret(lowered, verification.inputs, verification.interpreter, session)
+        require_similar(f"{lowered.name}: the compiled file", ours, outputs_of(lowered, expected), verification.tolerance)

@@ -1,0 +1,37 @@
+"""``tpumlir compile``: a network to a compiled file, in one step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tpumlir_core.cli.options import FILE, import_options, json_option, take_import_options, take_verification, verification_options
+
+
+@click.command("compile")
+@click.argument("model", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The compiled file.")
+@click.option("--chip", required=True, help="The target, as `tpumlir plugins list` names it.")
+@click.option("--quantize", default="F32", show_default=True, help="F32, F16, BF16 or INT8; what the quantizers and the chip have.")
+@import_options
+@verification_options
+@json_option
+def command(model: Path, output: Path, chip: str, quantize: str, as_json: bool, **rest: Any) -> None:
+    """Compile MODEL (a source model or .mlir) for a chip."""
+    from tpumlir_core import api
+    from tpumlir_core.cli.report import print_artifact, session
+    from tpumlir_core.files import check_output
+
+    check_output(output)
+    artifact = api.compile(
+        model,
+        chip=chip,
+        quantize=quantize.upper(),
+        options=take_import_options(rest),
+        verification=take_verification(rest),
+        session=session(),
+    )
+    api.save_artifact(artifact, output)
+    print_artifact(artifact, output, as_json)

@@ -1,0 +1,31 @@
+"""``tpumlir deploy``: MLIR text and weights to a compiled file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tpumlir_core.cli.options import FILE, json_option, take_verification, verification_options
+
+
+@click.command("deploy")
+@click.argument("mlir", type=FILE)
+@click.option("--chip", required=True, help="The target, as `tpumlir plugins list` names it.")
+@click.option("--quantize", default="F32", show_default=True, help="F32, F16, BF16 or INT8; what the quantizers and the chip have.")
+@click.option("-o", "--output", "--model", type=FILE, required=True, help="The compiled file.")
+@verification_options
+@json_option
+def command(mlir: Path, chip: str, quantize: str, output: Path, as_json: bool, **rest: Any) -> None:
+    """Compile the Top network in MLIR for a chip."""
+    from tpumlir_core import api
+    from tpumlir_core.cli.report import print_artifact, session
+    from tpumlir_core.files import check_output
+
+    check_output(output)
+    run = session()
+    module = api.open_module(mlir, session=run)
+    artifact = api.deploy(module, chip=chip, quantize=quantize.upper(), verification=take_verification(rest), session=run)
+    api.save_artifact(artifact, output)
+    print_artifact(artifact, output, as_json)

@@ -1,0 +1,36 @@
+"""``tpumlir disasm``: the instructions of a compiled file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from tpumlir_core.cli.compiled import read_compiled, target_of
+from tpumlir_core.cli.options import FILE, json_option
+from tpumlir_core.plugins import TARGET, PluginManager
+from tpumlir_core.plugins.extension_points import Instruction
+
+
+@click.command("disasm")
+@click.argument("file", type=FILE)
+@json_option
+def command(file: Path, as_json: bool) -> None:
+    """Print the instructions of a compiled FILE, one a line (with --json one JSON object a line)."""
+    data, model = read_compiled(file)
+    plugins = PluginManager.discover()
+    name, target = target_of(file, model, plugins)
+    with plugins.calling(TARGET, name, "disassemble"):
+        for instruction in target.disassemble(data):
+            click.echo(_json(instruction) if as_json else _text(instruction))
+
+
+def _text(instruction: Instruction) -> str:
+    fields = ", ".join(f"{name}={value}" for name, value in instruction.fields.items())
+    return f"{instruction.stream} {instruction.engine} {instruction.index}: {instruction.name} {fields}".rstrip()
+
+
+def _json(instruction: Instruction) -> str:
+    facts = {"stream": instruction.stream, "engine": instruction.engine, "index": instruction.index, "name": instruction.name}
+    return json.dumps({**facts, "fields": dict(instruction.fields)})

@@ -1,0 +1,58 @@
+"""``tpumlir ops``: which operators are supported, as the code itself says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tpumlir_core.cli.options import json_option
+from tpumlir_core.cli.output import print_json, print_table
+from tpumlir_core.errors import InputError
+from tpumlir_core.plugins import FRONTEND, TARGET, PluginManager
+
+
+@click.command("ops")
+@click.option("--chip", default="", help="Which operations this target does, by mode.")
+@click.option("--frontend", default="", help="Which source operators this frontend reads.")
+@json_option
+def command(chip: str, frontend: str, as_json: bool) -> None:
+    """Which operators are supported: by a chip, by a frontend, or, with neither, the operations of the Top dialect."""
+    if chip and frontend:
+        raise InputError("name a --chip or a --frontend, not both")
+    plugins = PluginManager.discover()
+    if chip:
+        _print_target(chip, plugins, as_json)
+    elif frontend:
+        with plugins.calling(FRONTEND, frontend, "operators"):
+            _print_names(frontend, list(plugins.get(FRONTEND, frontend).operators()), as_json)
+    else:
+        _print_names("top", _top_operations(), as_json)
+
+
+def _top_operations() -> list[str]:
+    import tpumlir_core.ir.top  # noqa: F401  (declares the operations)
+    from tpumlir_core.ir import registered_operations
+
+    return [opcode.partition(".")[2] for opcode in registered_operations() if opcode.startswith("top.")]
+
+
+def _print_names(source: str, names: list[str], as_json: bool) -> None:
+    if as_json:
+        print_json({"source": source, "operators": names})
+    else:
+        for name in names:
+            click.echo(name)
+
+
+def _print_target(chip: str, plugins: PluginManager, as_json: bool) -> None:
+    target = plugins.get(TARGET, chip)
+    with plugins.calling(TARGET, chip, "operators"):
+        table: dict[str, Any] = {name: dict(modes) for name, modes in sorted(target.operators().items())}
+        modes = list(target.modes())
+    if as_json:
+        print_json({"source": chip, "modes": modes, "operators": table})
+        return
+    rows = [(name, *("yes" if mode in by_mode and by_mode[mode] is None else by_mode.get(mode) or "no" for mode in modes))
+            for name, by_mode in table.items()]
+    print_table(("operation", *modes), rows)

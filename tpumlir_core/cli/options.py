@@ -1,0 +1,118 @@
+"""Option values that several commands take, and how they are read from text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from tpumlir_core.checks import Verification
+    from tpumlir_core.plugins.extension_points import ImportOptions
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+
+
+Shape = tuple[int, ...]
+
+
+def read_shapes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[Shape, ...]:
+    """``[[1,3,224,224],[1,10]]``: one shape per input; ``[1,3,224,224]`` is taken as the shape of the only one."""
+    if not value:
+        return ()
+    try:
+        shapes = ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        shapes = None
+    if _is_shape(shapes):
+        shapes = [shapes]
+    if not isinstance(shapes, list | tuple) or not all(_is_shape(shape) for shape in shapes):
+        raise click.BadParameter(f"{value!r} is not a list of shapes of positive numbers, as in [[1,3,224,224]]", ctx, param)
+    return tuple(tuple(shape) for shape in shapes)
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and all(type(size) is int and size > 0 for size in value)
+
+
+def read_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """``a,b,c``."""
+    words = tuple(word.strip() for word in value.split(",")) if value else ()
+    if not all(words):
+        raise click.BadParameter(f"{value!r} has an empty name; separate names with one comma", ctx, param)
+    return words
+
+
+def read_tolerance(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
+    """``COS,EUCLID``."""
+    try:
+        cosine, euclid = (float(word) for word in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not two numbers, as in 0.99,0.99", ctx, param) from None
+    if not (-1 <= cosine <= 1 and euclid <= 1):
+        raise click.BadParameter(f"{value!r}: similarities are at most 1, where 1 is equal", ctx, param)
+    return cosine, euclid
+
+
+def _text(flag: str, read: Callable[..., Any], metavar: str, help: str, default: str = "") -> Callable[[Decorated], Decorated]:
+    """An option whose text is read by ``read``."""
+    return click.option(flag, callback=read, metavar=metavar, help=help, default=default, show_default=bool(default))
+
+
+def import_options(command: Decorated) -> Decorated:
+    """The options of what reads a source model: which ``take_import_options`` reads."""
+    for option in reversed(
+        (
+            click.option("--name", "model_name", default="", help="Name of the network; default: the file's."),
+            _text("--input-shapes", read_shapes, "SHAPES", "One shape per input: '[[1,3,224,224]]'."),
+            _text("--input-types", read_words, "NAMES", "One element type per input: float32,int32."),
+            _text("--output-names", read_words, "NAMES", "Cut the network at these tensors: a,b."),
+            click.option("--model-data", type=FILE, help="File with the weights, where the format has two."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def verification_options(command: Decorated) -> Decorated:
+    """``--test-input`` and ``--tolerance``, which ``take_verification`` reads."""
+    command = tolerance_option(command)
+    return click.option("--test-input", type=FILE, help="Inputs in an .npz: compare every stage with the one before.")(command)
+
+
+def tolerance_option(command: Decorated) -> Decorated:
+    """``--tolerance COS,EUCLID``."""
+    text = "Least cosine and euclidean similarity that passes."
+    return _text("--tolerance", read_tolerance, "COS,EUCLID", text, "0.99,0.99")(command)
+
+
+def json_option(command: Decorated) -> Decorated:
+    """``--json``, given to the command as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def take_import_options(values: dict[str, Any]) -> ImportOptions:
+    """Take the values of ``import_options`` out of a command's arguments."""
+    from tpumlir_core.plugins.extension_points import ImportOptions
+
+    return ImportOptions(
+        input_shapes=values.pop("input_shapes"),
+        input_types=values.pop("input_types"),
+        output_names=values.pop("output_names"),
+        model_data=values.pop("model_data"),
+        name=values.pop("model_name"),
+    )
+
+
+def take_verification(values: dict[str, Any]) -> Verification | None:
+    """Take the values of ``verification_options`` out of a command's arguments and read the inputs."""
+    from tpumlir_core.checks import Verification
+    from tpumlir_core.files import read_npz
+
+    path, tolerance = values.pop("test_input"), values.pop("tolerance")
+    return None if path is None else Verification(read_npz(path), tolerance)

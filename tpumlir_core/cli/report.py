@@ -1,0 +1,38 @@
+"""What the commands that compile have in common: their session, and what they say about results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tpumlir_core.cli.output import print_json, progress
+from tpumlir_core.ir import Module
+from tpumlir_core.ir.top import Weight
+from tpumlir_core.plugins.extension_points import Artifact
+from tpumlir_core.stages import Session
+
+
+def session() -> Session:
+    """A session with the installed plugins that shows its progress where a person sees it."""
+    return Session(observer=progress())
+
+
+def print_artifact(artifact: Artifact, path: Path, as_json: bool) -> None:
+    """Where the compiled file is, how large, and how long each stage took."""
+    size = len(artifact.data)
+    if as_json:
+        print_json({"output": str(path), "bytes": size, **artifact.facts})
+        return
+    seconds = artifact.facts.get("seconds", {})
+    stages = ", ".join(f"{stage} {duration:.2f} s" for stage, duration in seconds.items())
+    click.echo(f"{path}: {size:,} bytes ({stages})")
+
+
+def print_module(module: Module, path: Path, as_json: bool) -> None:
+    """Where the module is and how many operations it has."""
+    count = sum(not isinstance(operation, Weight) for operation in module.function.operations)
+    if as_json:
+        print_json({"output": str(path), "name": module.name, "operations": count, "weights": len(module.weights)})
+    else:
+        click.echo(f"{path}: network {module.name}, {count} operations, {len(module.weights)} weights")
