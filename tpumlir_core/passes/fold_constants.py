@@ -1,0 +1,65 @@
+"""Constant folding: operations whose operands are all weights are computed now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tpumlir_core.ir.operation import Array, Module, Operation
+from tpumlir_core.ir.top import Weight
+from tpumlir_core.passes.framework import Pass
+from tpumlir_core.passes.rewriting import drop_unused_weights
+
+# Need only the type of their operand, which is static.
+_OF_TYPES = frozenset({"top.Shape", "top.Size"})
+
+
+@dataclass(frozen=True)
+class FoldConstants(Pass):
+    """Replace an operation on weights by a weight of its result's name; ``Shape`` and ``Size`` of any tensor too.
+
+    ``limit_bytes``: a result larger than this and than its operands together is left to the target. Outputs stay computed.
+    """
+
+    name: ClassVar[str] = "fold-constants"
+    limit_bytes: int = 64 << 20
+
+    def run(self, module: Module) -> bool:
+        operations: list[Operation] = []
+        dead: set[Operation] = set()
+        for op in module.function.operations:
+            arrays = self._evaluate(op, module)
+            if arrays is None:
+                operations.append(op)
+                continue
+            dead.add(op)
+            for value, array in zip(op.results, arrays, strict=True):
+                stored = np.ascontiguousarray(array, value.type.element.numpy).reshape(value.shape)
+                module.weights[value.name] = stored
+                weight = Weight.create([], [(value.name, value.type)])
+                value.replace_all_uses_with(weight.output)
+                operations.append(weight)
+        if not dead:
+            return False
+        for op in dead:
+            op.drop_operands()
+        unused = {o for o in operations if isinstance(o, Weight) and not o.output.uses}
+        module.function.operations = [o for o in operations if o not in unused]
+        drop_unused_weights(module)
+        return True
+
+    def _evaluate(self, op: Operation, module: Module) -> list[Array] | None:
+        """The results of an operation that can be folded, else None."""
+        present = [v for v in op.operands if v is not None]
+        if not present or op.opcode == "top.Input" or any(user is module.function.terminator for v in op.results for user, _ in v.uses):
+            return None
+        if op.opcode in _OF_TYPES:
+            shape = present[0].shape
+            return op.evaluate([np.broadcast_to(np.float32(0), shape)])
+        if not all(isinstance(v.owner, Weight) for v in present):
+            return None
+        if sum(v.type.bytes for v in op.results) > max(self.limit_bytes, sum(v.type.bytes for v in present)):
+            return None
+        return op.evaluate([None if v is None else module.weights[v.name] for v in op.operands])
