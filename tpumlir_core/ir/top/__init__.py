@@ -1,6 +1,7 @@
 """The Top dialect: framework-neutral float operations, named and typed as TPU-MLIR 1.30.2 does (see its Top dialect)."""
 
 from tpumlir_core.ir.top.activation import *  # noqa: F403
+from tpumlir_core.ir.top.comparison import *  # noqa: F403
 from tpumlir_core.ir.top.convolution import *  # noqa: F403
 from tpumlir_core.ir.top.elementwise import *  # noqa: F403
 from tpumlir_core.ir.top.gather import *  # noqa: F403
