@@ -1,0 +1,226 @@
+"""Resizing of images (Interp, Upsample): one pass per axis, each a few strided element-wise instructions.
+
+Along one axis every output position takes a source position and a share of the next one. Positions that lie a period apart
+have equal shares and evenly spaced sources, so one instruction with strides serves them all; border positions, where the
+pattern breaks, get their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
+from tpumlir_bm1684x.kernels.folding import slice_axis, with_size
+from tpumlir_core.ir import Array, Operation
+from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
+from tpumlir_sophgo.tensor import Box, H, LocalTensor, Shape4, W, aligned_bytes
+
+_SHARE_STEPS = 1 << 22  # shares are rounded to this fraction, so that equal ones compare equal
+_MAX_PERIOD = 32
+
+
+@dataclass(frozen=True)
+class Taps:
+    """For each output position of one axis: the source position, and the share of the one after it (0 to 1)."""
+
+    source: Array
+    share: Array
+
+    def part(self, start: int, size: int) -> Taps:
+        """The taps of some output positions, sources counted from the first one they need."""
+        source, share = self.source[start : start + size], self.share[start : start + size]
+        return Taps(source - self.extent(start, size)[0], share)
+
+    def extent(self, start: int, size: int) -> tuple[int, int]:
+        """First source position that some output positions need, and how many."""
+        source, share = self.source[start : start + size], self.share[start : start + size]
+        first = int(source.min())
+        return first, int((source + (share > 0)).max()) + 1 - first
+
+    def is_identity(self, size: int) -> bool:
+        """Whether the output is the source, which has ``size`` positions."""
+        return len(self.source) == size and not self.share.any() and bool((self.source == np.arange(size)).all())
+
+
+def taps(size: int, out: int, scale: float, mode: str, coordinates: str) -> Taps:
+    """The taps of an axis of ``size`` resized to ``out`` (ONNX Resize's coordinate transformations).
+
+    ``scale`` is out/size, or what the model says it is; nearest rounds down (``asymmetric``) or halves down (the others).
+    """
+    at = np.arange(out, dtype=np.float64)
+    if coordinates == "align_corners":
+        position = at * ((size - 1) / (out - 1)) if out > 1 else np.zeros(1)
+    elif coordinates == "asymmetric":
+        position = at / scale
+    elif coordinates == "pytorch_half_pixel" and out == 1:
+        position = np.zeros(1)
+    else:
+        position = (at + 0.5) / scale - 0.5
+    position = np.clip(position, 0, size - 1)
+    if mode == "nearest":
+        rounded = np.floor(position + 1e-9) if coordinates == "asymmetric" else np.ceil(position - 0.5)
+        return Taps(rounded.astype(np.int64), np.zeros(out))
+    share = np.round((position - np.floor(position)) * _SHARE_STEPS) / _SHARE_STEPS
+    source = np.floor(position).astype(np.int64) + (share == 1)
+    return Taps(source, np.where((share == 1) | (source >= size - 1), 0, share))
+
+
+@dataclass(frozen=True)
+class Run:
+    """``count`` output positions ``start``, ``start + step``, ... whose sources are ``source``, ``source + stride``, ..."""
+
+    start: int
+    step: int
+    count: int
+    source: int
+    stride: int
+    share: float
+
+
+def find_runs(found: Taps) -> list[Run]:
+    """The fewest runs that cover all output positions."""
+    periods = range(1, min(_MAX_PERIOD, len(found.source)) + 1)
+    return min((list(_runs(found, period)) for period in periods), key=len)
+
+
+def _runs(found: Taps, period: int) -> Iterator[Run]:
+    for first in range(period):
+        source, share = found.source[first::period], found.share[first::period]
+        begin = 0
+        while begin < len(source):
+            stride = int(source[begin + 1] - source[begin]) if begin + 1 < len(source) else 0
+            same = (np.diff(source[begin:]) == stride) & (share[begin + 1 :] == share[begin])
+            count = len(source) - begin if same.all() else int(np.argmin(same)) + 1
+            yield Run(first + begin * period, period, count, int(source[begin]), stride if count > 1 else 0, float(share[begin]))
+            begin += count
+
+
+def every(tensor: LocalTensor, axis: int, start: int, step: int, count: int) -> LocalTensor:
+    """``count`` positions of an axis from ``start`` on, ``step`` apart, in place (step 0: the same one again and again)."""
+    part = slice_axis(tensor, axis, start, 1)
+    strides = list(tensor.strides)
+    strides[axis] *= step
+    return replace(part, shape=with_size(part.shape, axis, count), strides=(strides[0], strides[1], strides[2], strides[3]))
+
+
+def resize_axis(e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, axis: int, found: Taps, s: Scratch) -> None:
+    """``out`` = ``x`` resized along one axis."""
+    factor = out.shape[axis] // x.shape[axis]
+    if axis == W and _is_repetition(found, factor, x.shape[axis]):
+        _repeat_columns(e, out, x, factor)
+        return
+    slope = term = None
+    if found.share.any():
+        size = x.shape[axis] - 1
+        slope = s.take(with_size(x.shape, axis, size))
+        e.binary("sub", slope, slice_axis(x, axis, 1, size), slice_axis(x, axis, 0, size))
+        term = s.take(out.shape)
+    for run in find_runs(found):
+        target = every(out, axis, run.start, run.step, run.count)
+        source = every(x, axis, run.source, run.stride, run.count)
+        if run.share == 0:
+            e.copy(target, source)
+            continue
+        assert slope is not None and term is not None
+        product = slice_axis(term, axis, 0, run.count)
+        e.binary("mul", product, every(slope, axis, run.source, run.stride, run.count), run.share)
+        e.binary("add", target, product, source)
+
+
+def resize_axis_bytes(source: Shape4, out: Shape4, axis: int) -> int:
+    """Scratch bytes a lane that ``resize_axis`` takes at most."""
+    return aligned_bytes(arch(), with_size(source, axis, max(source[axis] - 1, 1)), F32) + aligned_bytes(arch(), out, F32)
+
+
+def _is_repetition(found: Taps, factor: int, size: int) -> bool:
+    return (
+        factor > 1 and len(found.source) == factor * size and not found.share.any()
+        and bool((found.source == np.arange(factor * size) // factor).all())
+    )
+
+
+def _repeat_columns(e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, factor: int) -> None:
+    """Every column ``factor`` times: one instruction an image, with rows as images and repetitions as columns."""
+    for n in range(x.shape[0]):
+        source, target = slice_axis(x, 0, n, 1), slice_axis(out, 0, n, 1)
+        _, c, h, w = x.shape
+        e.copy(
+            replace(target, shape=(h, c, w, factor), strides=(target.strides[2], target.strides[1], factor * target.strides[3], target.strides[3])),
+            replace(source, shape=(h, c, w, factor), strides=(source.strides[2], source.strides[1], source.strides[3], 0)),
+        )
+
+
+class ResizeKernel(Kernel):
+    """Interp and Upsample over the last two axes."""
+
+    def supports(self, op: Operation) -> str | None:
+        if op.input.type.element is not F32:
+            return "only F32"
+        return None if 3 <= len(op.input.shape) <= 4 else f"{len(op.input.shape)} axes; it resizes images of 3 or 4"
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        return Views((_view(op.input.shape), *(None for _ in op.operands[1:])), (_view(op.output.shape),))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return "nchw"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset(range(1, len(op.operands)))
+
+    def constant_bytes(self, op: Operation, views: Views, out: Box, weights: Any) -> int:
+        return 0
+
+    def input_slices(self, op: Operation, views: Views, out: Box) -> list[Box | None]:
+        box = out
+        for axis in (H, W):
+            box = box.with_axis(axis, *op_taps(op, axis).extent(out.start[axis], out.size[axis]))
+        return [box, *(None for _ in op.operands[1:])]
+
+    def scratch(self, op: Operation, tile: Tile) -> int:
+        x, out = tile.operands[0], tile.results[0].shape
+        assert x is not None
+        wide = with_size(x.shape, W, out[3])
+        return aligned_bytes(arch(), wide, F32) + resize_axis_bytes(x.shape, wide, W) + resize_axis_bytes(wide, out, H)
+
+    def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
+        x, out = tile.operands[0], tile.results[0]
+        assert x is not None
+        s = Scratch(tile.scratch)
+        rows = op_taps(op, H).part(tile.out.start[H], tile.out.size[H])
+        columns = op_taps(op, W).part(tile.out.start[W], tile.out.size[W])
+        if rows.is_identity(x.shape[2]):
+            resize_axis(e, out, x, W, columns, s)
+        elif columns.is_identity(x.shape[3]):
+            resize_axis(e, out, x, H, rows, s)
+        else:
+            wide = s.take(with_size(x.shape, W, out.shape[3]))
+            resize_axis(e, wide, x, W, columns, s)
+            resize_axis(e, out, wide, H, rows, s)
+        if op.opcode == "tpu.Upsample":
+            relu(op, out, e)
+
+
+def op_taps(op: Any, axis: int) -> Taps:
+    """The taps of an operation along h or w of its view."""
+    size, out = _view(op.input.shape)[axis], _view(op.output.shape)[axis]
+    if op.opcode == "tpu.Upsample":
+        return taps(size, out, out / size, "nearest", "asymmetric")
+    given = op.scale_h if axis == H else op.scale_w
+    return taps(size, out, given if given > 0 else out / size, op.mode, op.coord_mode)
+
+
+def _view(shape: Sequence[int]) -> Shape4:
+    if len(shape) == 3:
+        return (shape[0], shape[1], 1, shape[2])
+    return (shape[0], shape[1], shape[2], shape[3])
+
+
+def register(registry: KernelRegistry) -> None:
+    """Register the kernels of this module."""
+    registry.add("tpu.Interp tpu.Upsample", ResizeKernel())
