@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,10 @@ from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.plugins.extension_points import Runner
 
 Array = np.ndarray[Any, np.dtype[Any]]
-TAIL_LINES = 5
+TAIL_LINES = 3
 """Lines of the runtime's own messages that an error quotes."""
+_TELLING = re.compile(r"FATAL|ERROR|ASSERT|WRONG|\(bm\w+\)$")
+"""Its lines that name a reason, in the midst of start-up notes and call stacks."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,10 @@ class BmrtRunner(Runner):
 
 
 def _tail(folder: Path) -> str:
-    lines = (folder / "log").read_text(errors="replace").splitlines()
-    told = [line.strip() for line in lines if line.strip()][-TAIL_LINES:]
-    return f"; its last words: {' | '.join(told)}" if told else ""
+    """What the runtime had to say, for the end of an error message."""
+    lines = [line.strip() for line in (folder / "log").read_text(errors="replace").splitlines() if line.strip()]
+    told = [line for line in lines if _TELLING.search(line)] or lines
+    return f"; its last words: {' | '.join(told[-TAIL_LINES:])}" if told else ""
 
 
 def _read(path: Path) -> Model:
