@@ -100,7 +100,8 @@ def deploy(
         artifact = target.compile(lowered)
     if verification is not None:
         verify_artifact(lowered, artifact, verification, session)
-    return dataclasses.replace(artifact, facts={**artifact.facts, "seconds": dict(session.seconds)})
+    inner = {f"compile: {step}": seconds for step, seconds in artifact.facts.get("seconds", {}).items()}
+    return dataclasses.replace(artifact, facts={**artifact.facts, "seconds": {**session.seconds, **inner}})
 
 
 def run(

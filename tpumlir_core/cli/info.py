@@ -72,8 +72,8 @@ def _print(facts: dict[str, Any]) -> None:
             click.echo(f"network {net['name']}, stage {number}")
             for role in ("inputs", "outputs"):
                 for tensor in stage[role]:
-                    shape = "x".join(map(str, tensor["shape"]))
-                    click.echo(f"  {role[:-1]:7}{tensor['name']}  {shape} {tensor['type']}  {tensor['bytes']:,} bytes at {tensor['address']:#x}")
+                    kind = "x".join(map(str, (*tensor["shape"], tensor["type"])))
+                    click.echo(f"  {role[:-1]:7}{tensor['name']}  {kind}  {tensor['bytes']:,} bytes at {tensor['address']:#x}")
             click.echo(f"  weights {stage['weight_bytes']:,} bytes, neurons {stage['neuron_bytes']:,} bytes")
             streams = f"{stage['tiu_commands']} TIU and {stage['dma_commands']} DMA commands"
             click.echo(f"  {streams}, {stage['command_bytes']:,} bytes")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Array, Module, Operation
 
 
@@ -48,8 +49,6 @@ class Frontend(ABC):
     def run(self, path: Path, inputs: Mapping[str, Array], options: ImportOptions) -> dict[str, Array]:
         """Every output (and, where the framework can, every intermediate tensor, under the names that ``load`` gives)
         as the source framework itself computes it. Raises UnsupportedError where that framework is not installed."""
-        from tpumlir_core.errors import UnsupportedError
-
         raise UnsupportedError(f"{path}: this frontend cannot run models")
 
 
@@ -136,17 +135,19 @@ class Target(ABC):
     def compile(self, module: Module) -> Artifact:
         """Schedule, emit and package a Tpu module."""
 
-    @abstractmethod
     def operators(self) -> Mapping[str, Mapping[str, str | None]]:
-        """Operation (opcode without its dialect) -> mode -> None if it can be done, else the reason: the support table."""
+        """Operation (opcode without its dialect) -> mode -> None if it can be done, else the reason: the support table.
 
-    @abstractmethod
+        This and the next two are for inspection; a target may leave them out."""
+        raise UnsupportedError(f"target {self.name} does not list its operations")
+
     def disassemble(self, data: bytes) -> Iterator[Instruction]:
         """The commands of a compiled file, stream by stream, in order. Raises InputError for a damaged file."""
+        raise UnsupportedError(f"target {self.name} has no disassembler")
 
-    @abstractmethod
     def profile(self, data: bytes) -> Profile:
         """Estimated cycles of a compiled file. Raises InputError for a damaged file."""
+        raise UnsupportedError(f"target {self.name} has no estimate of cycles")
 
 
 class Runner(ABC):

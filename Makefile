@@ -1,0 +1,40 @@
+# Everything a fresh machine needs: `make test`, `make lint`, `make demo`.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := sophgo bm1684x onnx float bmrt umbrella
+PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+
+.PHONY: venv test lint demo clean
+
+venv: $(STAMP)
+
+$(STAMP): $(PROJECTS)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
+	touch $@
+
+# The emulator that tests, demo and figures run on, in the user's cache; nothing is fetched when it is there.
+.PHONY: cmodel
+cmodel: $(STAMP)
+	$(BIN)/tpumlir bmrt fetch-cmodel
+
+test: cmodel
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy tpumlir_core $(foreach plugin,$(filter-out umbrella,$(PLUGINS)),plugins/$(plugin)/tpumlir_$(plugin)) demo
+
+demo: cmodel
+	$(BIN)/python demo/centerface.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
