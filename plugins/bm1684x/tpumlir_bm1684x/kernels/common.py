@@ -29,9 +29,13 @@ class Scratch:
 
     def take(self, shape: Shape4, element: ElementType = F32) -> LocalTensor:
         """A tensor in the standard layout."""
-        tensor = LocalTensor.aligned(arch(), self.top, shape, element)
-        self.top += aligned_bytes(arch(), shape, element)
-        return tensor
+        return LocalTensor.aligned(arch(), self.take_bytes(aligned_bytes(arch(), shape, element)), shape, element)
+
+    def take_bytes(self, size: int) -> int:
+        """The address of ``size`` bytes."""
+        address = self.top
+        self.top += align(size, arch().eu_bytes)
+        return address
 
 
 def is_weight(value: Value | None) -> bool:
