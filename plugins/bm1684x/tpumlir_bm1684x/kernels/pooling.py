@@ -1,0 +1,295 @@
+"""Pooling: MaxPool and AvgPool of one or two spatial axes.
+
+Three ways, by what the instruction costs: one PorD over the window; two, over its rows and then its columns (or the other
+way round), which is less work and avoids the dear combination of strides along both axes; and where a tile is a single
+window, its elements folded sixteen abreast.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
+from tpumlir_bm1684x.instructions.pooling import LOWEST
+from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
+from tpumlir_bm1684x.kernels.filters import pair, spatial
+from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, cut, pad_into, pairs, swept_bytes, swept_input, window_box
+from tpumlir_core.ir import Operation
+from tpumlir_sophgo.arch import align, ceil_div
+from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
+
+SINGLE = 32  # a window of more elements than this is folded sixteen abreast where it stands alone
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """A pooling operation in two spatial axes."""
+
+    x: Shape4
+    y: Shape4
+    rows: Axis
+    columns: Axis
+
+    def windows(self, out: Box) -> tuple[Window, Window]:
+        return self.rows.window(out.start[2], out.size[2]), self.columns.window(out.start[3], out.size[3])
+
+    def needed(self, out: Box) -> Box:
+        """The input box that ``out`` is computed from."""
+        return window_box(*self.windows(out), (out.start[0], out.size[0]), (out.start[1], out.size[1]))
+
+    @property
+    def strided(self) -> bool:
+        """Whether a stride is too long for the instruction."""
+        return max(self.rows.stride, self.columns.stride) > LIMIT
+
+
+def pooling(op: Any) -> Pooling:
+    """The pooling that an operation of one or two spatial axes asks for."""
+    extents = op.input.shape[2:]
+    kernel, strides = op.kernel(extents)
+    x = spatial(op.input.shape)
+    begins = [begin for begin, _ in op.padding(extents)]
+    axes = zip(x[2:], pair(kernel, 1), pair(strides, 1), pair(begins, 0), strict=True)
+    rows, columns = (Axis(size, taps, stride, 1, begin) for size, taps, stride, begin in axes)
+    y = spatial((*x[:2], *op.extents(extents)))
+    return Pooling(x, y, rows, columns)
+
+
+class PoolKernel(Kernel):
+    """What both kinds share. Subclasses give the instruction and what stands for the padding."""
+
+    fill: float
+
+    @abstractmethod
+    def pool(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, sweep: Sweep, elements: int) -> None:
+        """One instruction; ``elements`` is by how many the whole window is divided here (1: not yet)."""
+
+    @abstractmethod
+    def fold(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor) -> None:
+        """``out = out with x``, element by element."""
+
+    @abstractmethod
+    def finish(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        """Whatever the result needs at last, in place."""
+
+    def supports(self, op: Any) -> str | None:
+        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
+            return "only F32"
+        if not 3 <= len(op.input.shape) <= 4:
+            return f"{len(op.input.shape) - 2} spatial axes"
+        return None
+
+    def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
+        p = pooling(op)
+        return Views((p.x,), (p.y,))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return "nchw"
+
+    def input_slices(self, op: Any, views: Views, out: Box) -> list[Box | None]:
+        return [pooling(op).needed(out)]
+
+    def scratch(self, op: Any, tile: Tile) -> int:
+        p = pooling(op)
+        rows, columns = p.windows(tile.out)
+        n, c = tile.out.size[:2]
+        whole = aligned_bytes(arch(), (n, c, rows.extent, columns.extent), F32)
+        if _alone(tile, rows, columns):
+            return whole + aligned_bytes(arch(), (n, c, 2, 16), F32)
+        if p.strided:
+            return whole + aligned_bytes(arch(), (n, c, tile.out.size[2], columns.extent), F32)
+        middle = _plan(p, tile.out.size, rows, columns)
+        return swept_bytes(tile, p.needed(tile.out), rows, columns) + (aligned_bytes(arch(), middle[1], F32) if middle else 0)
+
+    def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        p = pooling(op)
+        rows, columns = p.windows(tile.out)
+        if _alone(tile, rows, columns):
+            self._single(p, tile, e)
+        elif p.strided:
+            self._strided(p, tile, rows, columns, e)
+        else:
+            self._swept(p, tile, rows, columns, e)
+        self.finish(op, tile, e)
+
+    def _swept(self, p: Pooling, tile: Tile, rows: Window, columns: Window, e: Bm1684xEmitter) -> None:
+        """One instruction over the window, or one over its rows and one over its columns."""
+        needed = p.needed(tile.out)
+        x, (up, down, left, right) = swept_input(tile, needed, rows, columns, self.fill, e)
+        (high, wide), (down_step, right_step) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride)
+        over_rows = Sweep((high, 1), (down_step, 1), (up, down, 0, 0))
+        over_columns = Sweep((1, wide), (1, right_step), (0, 0, left, right))
+        middle = _plan(p, tile.out.size, rows, columns)
+        if middle is None:
+            whole = Sweep((high, wide), (down_step, right_step), (up, down, left, right))
+            self._each(e, tile.results[0], x, whole, high * wide)
+            return
+        first, second = (over_rows, over_columns) if middle[0] else (over_columns, over_rows)
+        n, c, h, w = x.shape
+        shape = (n, c, tile.out.size[2], w) if middle[0] else (n, c, h, tile.out.size[3])
+        between = LocalTensor.aligned(arch(), tile.scratch + swept_bytes(tile, needed, rows, columns), shape, F32)
+        self._each(e, between, x, first, 1)
+        self._each(e, tile.results[0], between, second, high * wide)
+
+    def _each(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, sweep: Sweep, elements: int) -> None:
+        for target, source, _ in pairs(out, x):
+            self.pool(e, target, source, sweep, elements)
+
+    def _single(self, p: Pooling, tile: Tile, e: Bm1684xEmitter) -> None:
+        """A single window of many elements: rows of sixteen are folded into one, and that to a single element."""
+        elements = p.rows.kernel * p.columns.kernel
+        s = Scratch(tile.scratch)
+        wide = self._sixteen_abreast(cut(tile, p.needed(tile.out)), s, e)
+        n, c, h, _ = wide.shape
+        row = s.take((n, c, 1, 16))
+        self._each(e, row, wide, Sweep((h, 1)), 1)
+        self._each(e, tile.results[0], row, Sweep((1, 16)), elements)
+
+    def _sixteen_abreast(self, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
+        """The elements of each channel as rows of sixteen: in place where they fill rows, else a copy, filled up."""
+        n, c, h, w = x.shape
+        count = h * w
+        shape = (n, c, ceil_div(count, 16), 16)
+        if count % 16 == 0 and x.is_aligned(arch()):
+            return LocalTensor.aligned(arch(), x.address, shape, F32)
+        out = s.take(shape)
+        if count % 16:
+            tail = (n, c, 1, 16 - count % 16)
+            e.copy(out.part(arch(), Box((0, 0, shape[2] - 1, count % 16), tail)), self.fill)
+        e.copy(LocalTensor(out.address, x.shape, F32, (out.strides[0], out.strides[1], w, 1)), x)
+        return out
+
+    def _strided(self, p: Pooling, tile: Tile, rows: Window, columns: Window, e: Bm1684xEmitter) -> None:
+        """Strides that the instruction has not: rows, then columns, folded by element-wise instructions."""
+        out = tile.results[0]
+        x = pad_into(e, tile.scratch, cut(tile, p.needed(tile.out)), rows, columns, self.fill)
+        n, c, h, w = out.shape
+        s = Scratch(tile.scratch + aligned_bytes(arch(), x.shape, F32))
+        between = s.take((n, c, h, x.shape[3]))
+        self._fold_all(e, between, (_every(x, (tap, 0), (p.rows.stride, 1), between.shape) for tap in range(p.rows.kernel)))
+        self._fold_all(e, out, (_every(between, (0, tap), (1, p.columns.stride), out.shape) for tap in range(p.columns.kernel)))
+        self.scale(e, out, p.rows.kernel * p.columns.kernel)
+
+    def _fold_all(self, e: Bm1684xEmitter, out: LocalTensor, parts: Iterator[LocalTensor]) -> None:
+        e.copy(out, next(parts))
+        for part in parts:
+            self.fold(e, out, part)
+
+    @abstractmethod
+    def scale(self, e: Bm1684xEmitter, out: LocalTensor, elements: int) -> None:
+        """Divide what was folded element by element by the number of elements of the window, where that is asked for."""
+
+
+class MaxPoolKernel(PoolKernel):
+    """MaxPool."""
+
+    fill = LOWEST
+
+    def pool(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, sweep: Sweep, elements: int) -> None:
+        e.max_pool(out, x, sweep)
+
+    def fold(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor) -> None:
+        e.binary("max", out, out, x)
+
+    def scale(self, e: Bm1684xEmitter, out: LocalTensor, elements: int) -> None:
+        """A maximum is not divided."""
+
+    def finish(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        relu(op, tile.results[0], e)
+
+
+class AvgPoolKernel(PoolKernel):
+    """AvgPool: sums divided by the size of the kernel, then what lies at the borders set right."""
+
+    fill = 0.0
+
+    def supports(self, op: Any) -> str | None:
+        if op.count_include_pad and op.pad_value and any(sum(each) for each in op.padding(op.input.shape[2:])):
+            return f"padding with {op.pad_value}"
+        return super().supports(op)
+
+    def pool(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, sweep: Sweep, elements: int) -> None:
+        e.average_pool(out, x, sweep, 1.0 / elements)
+
+    def fold(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor) -> None:
+        e.binary("add", out, out, x)
+
+    def scale(self, e: Bm1684xEmitter, out: LocalTensor, elements: int) -> None:
+        e.binary("mul", out, out, 1.0 / elements)
+
+    def finish(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        out = tile.results[0]
+        for axis, counts, kernel in _counts(op):
+            start = tile.out.start[axis]
+            for begin, size, count in _runs(counts[start : start + out.shape[axis]]):
+                if count != kernel:
+                    part = out.part(arch(), Box.whole(out.shape).with_axis(axis, begin, size))
+                    e.binary("mul", part, part, kernel / count)
+        relu(op, out, e)
+
+
+def _counts(op: Any) -> list[tuple[int, list[int], int]]:
+    """For rows and columns of the result: (axis, how many elements each window averages along it, the kernel's extent)."""
+    p = pooling(op)
+    pads = pair([end for _, end in op.padding(op.input.shape[2:])], 0)
+    found = []
+    for axis, a, end, count in zip((2, 3), (p.rows, p.columns), pads, p.y[2:], strict=True):
+        low, high = (-a.pad, a.size + end) if op.count_include_pad else (0, a.size)
+        starts = [i * a.stride - a.pad for i in range(count)]
+        found.append((axis, [min(s + a.kernel, high) - max(s, low) for s in starts], a.kernel))
+    return found
+
+
+def _runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Runs of equal values: (start, length, value)."""
+    start = 0
+    for i in range(1, len(values) + 1):
+        if i == len(values) or values[i] != values[start]:
+            yield start, i - start, values[start]
+            start = i
+
+
+def _every(x: LocalTensor, start: Pair, step: Pair, shape: Shape4) -> LocalTensor:
+    """Every ``step``-th row and column of ``x`` from ``start``, as many as ``shape`` has."""
+    seen = x.part(arch(), Box((0, 0, *start), shape))
+    strides = (x.strides[0], x.strides[1], x.strides[2] * step[0], x.strides[3] * step[1])
+    return LocalTensor(seen.address, shape, x.element, strides, x.lane)
+
+
+def _alone(tile: Tile, rows: Window, columns: Window) -> bool:
+    """Whether a tile is one large window that holds at least one input."""
+    inside = min(rows.extent - rows.before, rows.extent - rows.after, columns.extent - columns.before, columns.extent - columns.after)
+    return prod(tile.out.size[2:]) == 1 and rows.size * columns.size > SINGLE and inside > 0
+
+
+def _plan(p: Pooling, out: Shape4, rows: Window, columns: Window) -> tuple[bool, Shape4] | None:
+    """None: one instruction. Else (whether rows come first, the largest shape of what lies between)."""
+    n, c, h, w = out
+    (high, wide), (down, right) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride)
+    if 1 in (high, wide):
+        return None
+    down_first = _cycles((high, 1), (down, 1), (h, columns.extent)) + _cycles((1, wide), (1, right), (h, w))
+    right_first = _cycles((1, wide), (1, right), (rows.extent, w)) + _cycles((high, 1), (down, 1), (h, w))
+    if _cycles((high, wide), (down, right), (h, w)) <= min(down_first, right_first):
+        return None
+    # What lies behind the last window may come along, up to the next window's start.
+    return (True, (n, c, h, columns.extent + right)) if down_first <= right_first else (False, (n, c, rows.extent + down, w))
+
+
+def _cycles(kernel: Pair, stride: Pair, out: Pair) -> int:
+    """Cycles of a PorD for each batch and group of lanes (tpu-mlir 1.30.2's estimate)."""
+    elements = arch().eu_bytes // F32.bytes
+    steps = out[0] * ceil_div(out[1], elements) if kernel[0] == 1 else align(out[0] * out[1], elements) // elements
+    return kernel[0] * kernel[1] * steps * (3 if min(stride) > 1 else 1)
+
+
+def register(registry: KernelRegistry) -> None:
+    registry.add("tpu.MaxPool", MaxPoolKernel())
+    registry.add("tpu.AvgPool", AvgPoolKernel())
