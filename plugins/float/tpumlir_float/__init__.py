@@ -1,1 +1,1 @@
-"""The float plugin."""
+"""The float quantizer: lowering to the Tpu dialect without quantization."""

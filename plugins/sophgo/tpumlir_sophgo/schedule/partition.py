@@ -129,7 +129,7 @@ class Partitioner:
             grids += [(n, c, h, 1) for c in c_parts[1:]] + [(n, 1, h, w) for w in w_parts[1:]] + [(1, 1, 1, w) for w in w_parts[1:]]
             grids += [(n, c_parts[-1], h, w) for w in w_parts[1:]] + [(1, c, 1, w) for c in c_parts[1:] for w in w_parts[1:]]
         chosen: dict[Shape4, int] = {g: g[0] * g[1] * g[2] * g[3] for g in grids}
-        for parts in sorted(chosen, key=lambda g: (chosen[g], g)):
+        for parts in sorted(chosen, key=lambda g: (chosen[g], g[3], g[1], g)):
             if chosen[parts] >= least.count:
                 yield Grid(parts)
 

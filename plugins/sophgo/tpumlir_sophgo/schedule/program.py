@@ -46,7 +46,8 @@ class Program:
     constants_base: int
     memory_base: int
     memory_bytes: int
-    addresses: dict[Value, int]
+    addresses: dict[Value, int]  # of storage roots that lie in global memory
+    root: Callable[[Value], Value]  # a value's storage root
 
 
 @dataclass
@@ -193,7 +194,7 @@ class Scheduler:
         emission = _Emission(self.chip, self.graph, addresses, {k: base + v for k, v in constants.items()}, base)
         emission.workspaces = {work.first - 1: work.address for work in works}
         emission.run(self.groups)
-        return Program(emission.emitter, self._pool.bytes(), base, memory_base, used, addresses)
+        return Program(emission.emitter, self._pool.bytes(), base, memory_base, used, addresses, self.graph.root)
 
     def _workspaces(self) -> list[tuple[int, int]]:
         found = []

@@ -1,0 +1,91 @@
+"""What the targets of SOPHGO's chips share: from a Tpu module to a bmodel."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from tpumlir_core.bmodel import BmodelNet, BmodelTensor, CommandStreams, write_bmodel
+from tpumlir_core.ir import Module, Operation
+from tpumlir_core.plugins.extension_points import Artifact, Target
+
+from tpumlir_sophgo.cost import Chip
+from tpumlir_sophgo.emitter import Emitter, Engine
+from tpumlir_sophgo.kernel import KernelRegistry
+from tpumlir_sophgo.schedule.graph import RENAMING, Graph, choose_kernel
+from tpumlir_sophgo.schedule.program import Program, Scheduler
+
+
+class SophgoTarget(Target):
+    """A chip of the family. Subclasses give its figures, kernels, emitter, cost model and stream endings."""
+
+    runtime_name: str  # as the runtime spells the chip
+
+    @abstractmethod
+    def chip(self) -> Chip:
+        """Figures, emitter and cost model."""
+
+    @abstractmethod
+    def kernels(self) -> KernelRegistry:
+        """All kernels of the chip."""
+
+    @abstractmethod
+    def streams(self, emitter: Emitter) -> list[CommandStreams]:
+        """The encoded streams, each with its end command, in command groups."""
+
+    def modes(self) -> Sequence[str]:
+        return ("F32",)
+
+    def supports(self, op: Operation, mode: str) -> str | None:
+        if mode not in self.modes():
+            return f"{self.name} has no {mode} (it has {', '.join(self.modes())})"
+        opcode = op.opcode.replace("top.", "tpu.")
+        if opcode in RENAMING:
+            return None
+        found = choose_kernel(op, self.kernels())
+        return found if isinstance(found, str) else None
+
+    def compile(self, module: Module) -> Artifact:
+        started = time.perf_counter()
+        program = Scheduler(self.chip(), Graph(module, self.kernels())).run()
+        scheduled = time.perf_counter()
+        self.check(program)
+        checked = time.perf_counter()
+        groups = self.streams(program.emitter)
+        data = write_bmodel([self._net(module, program, groups)])
+        facts = self._facts(program, data)
+        packaged = time.perf_counter()
+        facts["seconds"] = {"schedule": scheduled - started, "check": checked - scheduled, "package": packaged - checked}
+        return Artifact(data, facts)
+
+    def check(self, program: Program) -> None:
+        """Re-read the finished streams and raise InternalError where an address, a bank or a dependency is wrong."""
+
+    def _net(self, module: Module, program: Program, groups: list[CommandStreams]) -> BmodelNet:
+        def tensor(name: str, value: Any) -> BmodelTensor:
+            address = program.addresses[value]
+            shape = value.shape or (1,)
+            return BmodelTensor(name, value.type.element, shape, address, value.type.bytes)
+
+        function = module.function
+        root = program.root
+        inputs = tuple(tensor(op.output.name, op.output) for op in function.operations if op.opcode == "top.Input")
+        outputs = tuple(
+            BmodelTensor(v.name, v.type.element, v.shape or (1,), program.addresses[root(v)], v.type.bytes) for v in function.outputs
+        )
+        return BmodelNet(
+            module.name, self.runtime_name, inputs, outputs, bytes(program.constants), program.constants_base, program.memory_base,
+            program.memory_bytes, tuple(groups),
+        )
+
+    def _facts(self, program: Program, data: bytes) -> dict[str, Any]:
+        commands = program.emitter.commands
+        return {
+            "chip": self.name,
+            "instructions": {engine.name.lower(): sum(c.engine is engine for c in commands) for engine in Engine},
+            "constant_bytes": len(program.constants),
+            "memory_bytes": program.memory_bytes,
+            "file_bytes": len(data),
+        }
