@@ -1,1 +1,1 @@
-"""The onnx plugin."""
+"""The ONNX plugin: a frontend (ONNX model -> Top module) and an interpreter of Top modules on onnxruntime."""

@@ -1,0 +1,137 @@
+"""Convolution and transposed convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.ir import Array, Value, top
+from tpumlir_onnx.graph import Node
+from tpumlir_onnx.importer import Converter, Importer
+
+_AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+
+
+def spatial_list(node: Node, name: str, count: int, default: int) -> tuple[int, ...]:
+    """A list attribute with one entry a spatial axis; entries must not be negative."""
+    values = node.integers(name, (default,) * count)
+    if len(values) != count or min(values, default=0) < 0:
+        raise InputError(f"{node}: {name} {list(values)} does not fit {count} spatial axes")
+    return values
+
+
+def positive_list(node: Node, name: str, count: int, default: int) -> tuple[int, ...]:
+    """The same, all entries at least 1."""
+    values = spatial_list(node, name, count, default)
+    if min(values, default=1) < 1:
+        raise InputError(f"{node}: {name} {list(values)} must be positive")
+    return values
+
+
+def auto_pad_of(node: Node) -> str:
+    """The padding mode. Raises InputError for an unknown one."""
+    mode = node.text("auto_pad", "NOTSET") or "NOTSET"
+    if mode not in _AUTO_PADS:
+        raise InputError(f"{node}: auto_pad '{mode}' is unknown")
+    return mode
+
+
+def split_padding(totals: Sequence[int], mode: str) -> tuple[int, ...]:
+    """Begins then ends of total paddings: an odd one goes to the end with SAME_UPPER, to the begin with SAME_LOWER."""
+    small = [max(0, t) // 2 for t in totals]
+    large = [max(0, t) - s for t, s in zip(totals, small, strict=True)]
+    return tuple(large + small) if mode == "SAME_LOWER" else tuple(small + large)
+
+
+def window_pads(node: Node, spatial: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> tuple[int, ...]:
+    """The explicit pads of a convolution or pool: begins, then ends."""
+    mode, count = auto_pad_of(node), len(spatial)
+    if mode == "VALID":
+        return (0,) * 2 * count
+    if mode == "NOTSET":
+        return spatial_list(node, "pads", 2 * count, 0)
+    return split_padding(
+        [(-(-n // s) - 1) * s + (k - 1) * d + 1 - n for n, k, s, d in zip(spatial, kernel, strides, dilations, strict=True)], mode
+    )
+
+
+def conv(im: Importer, node: Node) -> Value:
+    x, weights = im.value(node.input(0)), im.value(node.input(1))
+    count = len(x.shape) - 2
+    if count < 1 or len(weights.shape) != count + 2:
+        raise InputError(f"{node}: an input of shape {list(x.shape)} does not fit a filter of shape {list(weights.shape)}")
+    kernel = _kernel(node, weights.shape[2:])
+    strides, dilations = positive_list(node, "strides", count, 1), positive_list(node, "dilations", count, 1)
+    constant = node.input(1) in im.constants
+    return im.emit(
+        top.Conv, [x, weights, im.optional(node, 2)], kernel_shape=kernel, strides=strides, dilations=dilations,
+        pads=window_pads(node, x.shape[2:], kernel, strides, dilations), group=_group(node), weight_is_coeff=int(constant),
+    )
+
+
+def _kernel(node: Node, of_filter: Sequence[int]) -> tuple[int, ...]:
+    kernel = node.integers("kernel_shape", of_filter)
+    if kernel != tuple(of_filter):
+        raise InputError(f"{node}: kernel_shape {list(kernel)} does not fit its filter {list(of_filter)}")
+    return kernel
+
+
+def _group(node: Node) -> int:
+    group = node.integer("group", 1)
+    if group < 1:
+        raise InputError(f"{node}: group {group} must be positive")
+    return group
+
+
+def conv_transpose(im: Importer, node: Node) -> Value:
+    x = im.value(node.input(0))
+    filters = im.constant(node.input(1))
+    count = len(x.shape) - 2
+    if filters is None:
+        raise UnsupportedError(f"ConvTranspose with a computed filter (node {node.name or node.outputs[0]})")
+    group = _group(node)
+    if count < 1 or filters.ndim != count + 2 or filters.shape[0] != x.shape[1] or filters.shape[0] % group:
+        raise InputError(f"{node}: an input of shape {list(x.shape)} does not fit a filter of shape {list(filters.shape)}")
+    kernel = _kernel(node, filters.shape[2:])
+    strides, dilations = positive_list(node, "strides", count, 1), positive_list(node, "dilations", count, 1)
+    extra = spatial_list(node, "output_padding", count, 0)
+    pads = _transposed_pads(node, x.shape[2:], kernel, strides, dilations, extra)
+    weights = im.weight(f"{node.input(1)}_fix", _deconv_filter(filters, group))
+    return im.emit(
+        top.Deconv, [x, weights, im.optional(node, 2)], kernel_shape=kernel, strides=strides, dilations=dilations, pads=pads,
+        group=group, output_padding=extra if any(extra) else None,
+    )
+
+
+def _deconv_filter(filters: Array, group: int) -> Array:
+    """ONNX [C, OC/group, kernel] -> the data order [group, OC/group, C/group, kernel], shaped [OC/group, C, kernel]."""
+    channels, outputs, *kernel = filters.shape
+    grouped = filters.reshape(group, channels // group, outputs, *kernel).swapaxes(1, 2)
+    return np.ascontiguousarray(grouped).reshape(outputs, channels, *kernel)
+
+
+def _transposed_pads(
+    node: Node, spatial: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], extra: Sequence[int]
+) -> tuple[int, ...]:
+    """Explicit pads of a transposed convolution, from ``pads``, ``auto_pad`` or ``output_shape``; they may be negative."""
+    mode, count = auto_pad_of(node), len(spatial)
+    full = [s * (n - 1) + e + (k - 1) * d + 1 for n, k, s, d, e in zip(spatial, kernel, strides, dilations, extra, strict=True)]
+    if node.has("output_shape"):
+        wanted = node.integers("output_shape")[-count:]
+        if len(wanted) != count or min(wanted) < 1:
+            raise InputError(f"{node}: output_shape {list(wanted)} does not fit {count} spatial axes")
+    elif mode in ("SAME_UPPER", "SAME_LOWER"):
+        wanted = tuple(n * s for n, s in zip(spatial, strides, strict=True))
+    elif mode == "VALID":
+        return (0,) * 2 * count
+    else:
+        return spatial_list(node, "pads", 2 * count, 0)
+    totals = [f - w for f, w in zip(full, wanted, strict=True)]
+    # The shape inference of ONNX: with SAME_UPPER the smaller half comes first, otherwise the larger one.
+    first = [t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in totals]
+    return (*first, *(t - f for t, f in zip(totals, first, strict=True)))
+
+
+CONVERTERS: Mapping[str, Converter] = {"Conv": conv, "ConvTranspose": conv_transpose}

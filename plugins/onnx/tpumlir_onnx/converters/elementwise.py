@@ -1,0 +1,124 @@
+"""Arithmetic of several tensors, with numpy's broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tpumlir_core.ir import Operation, Value, top
+from tpumlir_onnx.graph import Node
+from tpumlir_onnx.importer import Converter, Importer
+
+
+def _constant_operand(im: Importer, node: Node, index: int) -> float | None:
+    """The number in a one-element constant operand, if it does not add axes to the other operand."""
+    number, other = im.scalar(node.input(index)), node.input(1 - index)
+    if number is None or other in im.constants:
+        return None
+    return number if im.constants[node.input(index)].ndim <= len(im.value(other).shape) else None
+
+
+def _binary(kind: type[Operation], by_constant: type[Operation]) -> Converter:
+    """A commutative operation of two tensors, or of a tensor and a number."""
+
+    def convert(im: Importer, node: Node) -> Value:
+        for index in (1, 0):
+            number = _constant_operand(im, node, index)
+            if number is not None:
+                return im.emit(by_constant, [im.value(node.input(1 - index))], const_val=number)
+        return im.emit(kind, [im.value(node.input(0)), im.value(node.input(1))])
+
+    return convert
+
+
+def sub(im: Importer, node: Node) -> Value:
+    number = _constant_operand(im, node, 1)
+    if number is not None:
+        return im.emit(top.AddConst, [im.value(node.input(0))], const_val=-number)
+    number = _constant_operand(im, node, 0)
+    if number is not None:
+        return im.emit(top.SubConst, [im.value(node.input(1))], const_val=number, is_reverse=True)
+    return im.emit(top.Sub, [im.value(node.input(0)), im.value(node.input(1))])
+
+
+def div(im: Importer, node: Node) -> Value:
+    if im.is_integer(node.input(0)):
+        quotient = im.step("quotient", top.Div, [im.value(node.input(0)), im.value(node.input(1))])
+        return truncated(im, quotient)
+    number = _constant_operand(im, node, 1)
+    if number:
+        return im.emit(top.MulConst, [im.value(node.input(0))], const_val=1 / number)
+    number = _constant_operand(im, node, 0)
+    if number is not None:
+        return im.emit(top.Reciprocal, [im.value(node.input(1))], const_val=number)
+    return im.emit(top.Div, [im.value(node.input(0)), im.value(node.input(1))])
+
+
+def truncated(im: Importer, value: Value) -> Value:
+    """Round towards zero: the result of the node at work."""
+    size = im.step("floor", top.Floor, [im.step("abs", top.Abs, [value])])
+    return im.emit(top.Mul, [im.step("sign", top.Sign, [value]), size])
+
+
+def pow_(im: Importer, node: Node) -> Value:
+    exponent = _constant_operand(im, node, 1)
+    if exponent is not None:
+        return im.emit(top.Pow, [im.value(node.input(0))], exponent=exponent)
+    base = _constant_operand(im, node, 0)
+    if base is not None:
+        return im.emit(top.Pow2, [im.value(node.input(1))], const_val=base)
+    return im.emit(top.Pow3, [im.value(node.input(0)), im.value(node.input(1))])
+
+
+def mod(im: Importer, node: Node) -> Value:
+    """x - y floor(x / y), or with fmod the same with the sign of x."""
+    x, y = im.value(node.input(0)), im.value(node.input(1))
+    if not node.integer("fmod", 0):
+        whole = im.step("floor", top.Floor, [im.step("quotient", top.Div, [x, y])])
+        return im.emit(top.Sub, [x, im.step("multiple", top.Mul, [whole, y])])
+    size, step = im.step("abs", top.Abs, [x]), im.step("abs_divisor", top.Abs, [y])
+    whole = im.step("floor", top.Floor, [im.step("quotient", top.Div, [size, step])])
+    rest = im.step("rest", top.Sub, [size, im.step("multiple", top.Mul, [whole, step])])
+    return im.emit(top.Mul, [im.step("sign", top.Sign, [x]), rest])
+
+
+def _variadic(kind: type[Operation], by_constant: type[Operation]) -> Converter:
+    """An operation of any number of tensors, as a chain of binary ones."""
+    pair = _binary(kind, by_constant)
+
+    def convert(im: Importer, node: Node) -> Value:
+        if len(node.inputs) == 1:
+            return im.value(node.input(0))
+        if len(node.inputs) == 2:
+            return pair(im, node)  # type: ignore[return-value]
+        result = im.value(node.input(0))
+        for index, name in enumerate(node.inputs[1:-1]):
+            result = im.step(str(index), kind, [result, im.value(name)])
+        return im.emit(kind, [result, im.value(node.inputs[-1])])
+
+    return convert
+
+
+def mean(im: Importer, node: Node) -> Value:
+    result = im.value(node.input(0))
+    for index, name in enumerate(node.inputs[1:]):
+        result = im.step(str(index), top.Add, [result, im.value(name)])
+    return im.emit(top.MulConst, [result], const_val=1 / len(node.inputs)) if len(node.inputs) > 1 else result
+
+
+def cast(im: Importer, node: Node) -> Value:
+    """Floats to integers truncate, anything to bool compares with 0; all else changes no value that float32 holds."""
+    kind = im.result_dtype(node).kind
+    x = im.value(node.input(0))
+    source = im.dtypes[node.input(0)].kind
+    if kind == "b" and source != "b":
+        return im.emit(top.CompareConst, [x], mode="NotEqual", const_val=0.0, inversed=False)
+    if kind in "iu" and source == "f":
+        return truncated(im, x)
+    return x
+
+
+CONVERTERS: Mapping[str, Converter] = {
+    "Add": _binary(top.Add, top.AddConst), "Cast": cast, "CastLike": cast, "Div": div,
+    "Max": _variadic(top.Max, top.MaxConst), "Mean": mean, "Min": _variadic(top.Min, top.MinConst), "Mod": mod,
+    "Mul": _binary(top.Mul, top.MulConst), "Pow": pow_, "Sub": sub, "Sum": _variadic(top.Add, top.AddConst),
+}

@@ -1,0 +1,154 @@
+"""The ONNX frontend: a model file becomes a Top module."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.ir import Array, ElementType, Module, Value
+from tpumlir_core.plugins.extension_points import Frontend, ImportOptions
+from tpumlir_onnx.converters import CONVERTERS
+from tpumlir_onnx.graph import Graph, GraphInput, used_names
+from tpumlir_onnx.importer import Importer, named
+from tpumlir_onnx.model import SUFFIXES, read_model
+from tpumlir_onnx.tensors import LARGEST_CONSTANT
+
+_ELEMENTS: Mapping[str, ElementType] = {
+    "float32": ElementType.F32, "float": ElementType.F32, "f32": ElementType.F32, "int32": ElementType.SI32, "int": ElementType.SI32,
+    "si32": ElementType.SI32, "int64": ElementType.SI32,
+}
+
+
+class OnnxFrontend(Frontend):
+    """Reads ``.onnx`` files, opset 7 to the newest that the installed onnx package knows."""
+
+    def recognizes(self, path: Path, head: bytes) -> bool:
+        """By the suffix, or by a first field that only a ModelProto has: ir_version, a small varint, then another field."""
+        if path.suffix.lower() in SUFFIXES:
+            return True
+        return len(head) > 2 and head[0] == 0x08 and 0 < head[1] < 0x20 and head[2] in (0x12, 0x3A)
+
+    def operators(self) -> Sequence[str]:
+        return sorted({*CONVERTERS, "Constant", "ConstantOfShape", "If", "NonZero", "Range", "Shape", "Size"})
+
+    def load(self, path: Path, options: ImportOptions) -> Module:
+        with named(path):
+            _, graph = read_model(path)
+            name = re.sub(r"\W+", "_", options.name or path.stem) or "network"
+            return import_graph(graph, options, name)[0]
+
+    def run(self, path: Path, inputs: Mapping[str, Array], options: ImportOptions) -> dict[str, Array]:
+        from tpumlir_onnx.session import run_source
+
+        with named(path):
+            return run_source(path, inputs, options)
+
+
+def import_graph(graph: Graph, options: ImportOptions, name: str) -> tuple[Module, Importer]:
+    """The Top module of a graph, and the importer that knows which value each ONNX tensor became."""
+    importer = Importer(CONVERTERS)
+    _add_inputs(importer, graph.inputs, options)
+    outputs = list(options.output_names) or list(graph.outputs)
+    wanted = _tensor_names(graph, options.output_names) if options.output_names else outputs
+    cut = _needed(graph, wanted)
+    importer.add_graph(cut)
+    if importer.unsupported:
+        raise UnsupportedError(f"{name}: operators that are not supported", tuple(sorted(set(importer.unsupported))))
+    results: list[Value] = []
+    for output in wanted:
+        results.append(importer.value(output))
+    if not results:
+        raise InputError("the model has no output")
+    importer.function.outputs = results
+    module = Module(name, importer.function, importer.weights, {"module.state": "TOP_F32", "module.platform": "ONNX"})
+    _drop_unused(module)
+    return module, importer
+
+
+def _add_inputs(importer: Importer, inputs: Sequence[GraphInput], options: ImportOptions) -> None:
+    shapes = options.input_shapes
+    if shapes and len(shapes) != len(inputs):
+        raise InputError(f"{len(shapes)} input shapes are given, but the model has {len(inputs)} inputs")
+    if options.input_types and len(options.input_types) != len(inputs):
+        raise InputError(f"{len(options.input_types)} input types are given, but the model has {len(inputs)} inputs")
+    for index, declared in enumerate(inputs):
+        shape = _fixed_shape(declared, shapes[index] if shapes else None)
+        element = ElementType.SI32 if declared.dtype.kind in "iu" else ElementType.F32
+        if options.input_types:
+            element = _element(options.input_types[index])
+        importer.add_input(declared.name, shape, declared.dtype, element)
+
+
+def _element(text: str) -> ElementType:
+    if text.lower() not in _ELEMENTS:
+        raise InputError(f"input type '{text}' is unknown; use float32 or int32")
+    return _ELEMENTS[text.lower()]
+
+
+def _fixed_shape(declared: GraphInput, given: tuple[int, ...] | None) -> tuple[int, ...]:
+    if given is not None:
+        if declared.shape is not None and len(given) != len(declared.shape):
+            raise InputError(f"input {declared.name}: shape {list(given)} given for a tensor of rank {len(declared.shape)}")
+        shape = given
+    elif declared.shape is None or None in declared.shape:
+        known = "unknown" if declared.shape is None else str(["?" if d is None else d for d in declared.shape]).replace("'", "")
+        raise InputError(f"input {declared.name}: its shape {known} is not fixed; pass --input-shapes")
+    else:
+        shape = tuple(d for d in declared.shape if d is not None)
+    elements = 1
+    for extent in shape:
+        if extent < 1:
+            raise InputError(f"input {declared.name}: shape {list(shape)} has an extent below 1")
+        elements *= extent
+    if elements * 4 > LARGEST_CONSTANT:
+        raise InputError(f"input {declared.name}: shape {list(shape)} is too large")
+    return shape
+
+
+def _tensor_names(graph: Graph, names: Sequence[str]) -> list[str]:
+    """ONNX tensor names of outputs given as such, or as ours (tensor name, underscore, operator)."""
+    known = {i.name: i.name for i in graph.inputs} | {name: name for name in graph.initializers}
+    for node in graph.nodes:
+        known |= {f"{output}_{node.op_type}": output for output in node.outputs if output}
+    known |= {output: output for node in graph.nodes for output in node.outputs if output}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise InputError(f"output names {', '.join(missing)} are no tensors of this model")
+    return [known[name] for name in names]
+
+
+def _needed(graph: Graph, wanted: Sequence[str]) -> Graph:
+    """The graph with only the nodes that its outputs need."""
+    needed = set(wanted)
+    nodes = []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            needed.update(used_names(node))
+            nodes.append(node)
+    return Graph(graph.name, nodes[::-1], graph.initializers, graph.inputs, list(wanted))
+
+
+def _drop_unused(module: Module) -> None:
+    """Remove weights, and steps, that conversion made but nothing reads in the end."""
+    from tpumlir_core.ir import top
+
+    for operation in reversed(list(module.function.operations)):
+        if not isinstance(operation, top.Input) and not any(result.uses for result in operation.results):
+            for result in operation.results:
+                if result.name in module.weights:
+                    del module.weights[result.name]
+            module.function.remove({operation})
+
+
+def cast_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Any]:
+    """The given arrays in the element types that the model declares. Raises InputError for missing or extra names."""
+    declared = {i.name: i for i in graph.inputs}
+    missing = [name for name in declared if name not in inputs]
+    if missing:
+        raise InputError(f"inputs {', '.join(missing)} are missing; the model takes {', '.join(declared)}")
+    return {name: np.asarray(inputs[name]).astype(i.dtype) for name, i in declared.items()}

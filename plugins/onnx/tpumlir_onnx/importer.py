@@ -1,0 +1,247 @@
+"""Builds a Top function from an ONNX graph, node by node; what every converter works with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.ir import Array, ElementType, Function, Operation, TensorType, Value, WeightStore, top
+from tpumlir_onnx.constants import evaluate_constant, shape_result
+from tpumlir_onnx.graph import Graph, Node
+
+Converter = Callable[["Importer", Node], Value | Sequence[Value]]
+_EXACT_IN_FLOAT32 = 1 << 24
+_FAULTS_OF_A_NODE = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
+
+
+class Importer:
+    """The state of one import: ONNX tensor name -> Top value or constant, numpy type of each, and the function so far."""
+
+    def __init__(self, converters: Mapping[str, Converter], reserved: Sequence[str] = ()) -> None:
+        self.function = Function()
+        self.weights = WeightStore()
+        self.constants: dict[str, Array] = {}
+        self.values: dict[str, Value] = {}
+        self.dtypes: dict[str, np.dtype[Any]] = {}
+        self.unsupported: list[str] = []
+        self._converters = converters
+        self._names: set[str] = set(reserved)
+        self._failed: set[str] = set()
+        self._used: set[str] = set()
+        self._node = Node("", "", "", (), ("",), {}, 0)
+
+    # --- inputs, outputs, the walk ------------------------------------------------------------------------------
+    def add_input(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], element: ElementType) -> None:
+        """Declare a network input."""
+        type_ = TensorType(shape, element)
+        operation = top.Input.create([], [(self.unique(name), type_)])
+        self.function.operations.append(operation)
+        self._bind(name, operation.output, dtype)
+
+    def add_constant(self, name: str, array: Array) -> None:
+        """Bind a tensor name to a constant; it becomes a Weight where a converter uses it as a value."""
+        self.constants[name] = array
+        self.dtypes[name] = array.dtype
+
+    def add_graph(self, graph: Graph) -> None:
+        """Convert all nodes; operators that are not supported are collected in ``unsupported``."""
+        self._used |= {n for node in graph.nodes for n in node.inputs} | set(graph.outputs)
+        for name, array in graph.initializers.items():
+            self.add_constant(name, array)
+        for node in graph.nodes:
+            self._convert(node)
+
+    def is_used(self, name: str) -> bool:
+        """Whether a node or a graph output reads this tensor."""
+        return bool(name) and name in self._used
+
+    def _convert(self, node: Node) -> None:
+        previous, self._node = self._node, node
+        try:
+            if node.op_type == "If" and node.domain == "":
+                self._branch(node)
+            elif not self._folded(node):
+                self._run_converter(node)
+        except UnsupportedError as error:
+            self.unsupported.append(str(error))
+            self._failed.update(node.outputs)
+        except _FAULTS_OF_A_NODE as error:
+            raise InputError(f"{node}: {_line(error)}") from None
+        finally:
+            self._node = previous
+
+    def _run_converter(self, node: Node) -> None:
+        converter = self._converters.get(node.op_type) if node.domain == "" else None
+        if converter is None:
+            domain = f", domain {node.domain}" if node.domain else ""
+            raise UnsupportedError(f"{node.op_type} (node {node.name or node.outputs[0]}{domain})")
+        if any(name in self._failed for name in node.inputs):
+            self._failed.update(node.outputs)
+            return
+        results = converter(self, node)
+        values = [results] if isinstance(results, Value) else list(results)
+        for name, value in zip(node.outputs, values, strict=False):
+            if name:
+                self._bind(name, value, self.result_dtype(node))
+
+    def _branch(self, node: Node) -> None:
+        condition = self.constant(node.input(0))
+        if condition is None:
+            raise UnsupportedError(f"If with a computed condition (node {node.name or node.outputs[0]})")
+        graph = node.attributes.get("then_branch" if condition.reshape(-1)[0] else "else_branch")
+        if not isinstance(graph, Graph) or len(graph.outputs) != len(node.outputs):
+            raise InputError(f"{node}: its branches do not fit its outputs")
+        self.add_graph(graph)
+        for inner, outer in zip(graph.outputs, node.outputs, strict=True):
+            self.alias(inner, outer)
+
+    def _folded(self, node: Node) -> bool:
+        """Evaluate a node of constants, or the shape of a value, at once."""
+        if node.op_type in ("Shape", "Size") and node.domain == "" and node.input(0) in self.values:
+            shape = self.values[node.input(0)].shape
+            whole = np.asarray(int(np.prod(shape, dtype=np.int64)), np.int64)
+            self.add_constant(node.outputs[0], shape_result(node, shape) if node.op_type == "Shape" else whole)
+            return True
+        if not all(name in self.constants for name in node.inputs if name):
+            return False
+        results = evaluate_constant(node, [self.constants[n] if n else None for n in node.inputs])
+        for name, array in zip(node.outputs, results or (), strict=False):
+            self.add_constant(name, array)
+        return results is not None
+
+    # --- what converters ask --------------------------------------------------------------------------------------
+    def alias(self, source: str, name: str) -> None:
+        """Let ``name`` be another name of ``source``."""
+        if source in self._failed:
+            self._failed.add(name)
+        elif source in self.constants:
+            self.add_constant(name, self.constants[source])
+        else:
+            self._bind(name, self.value(source), self.dtypes[source])
+
+    def value(self, name: str) -> Value:
+        """The Top value of a tensor; a constant becomes a Weight. Raises InputError if nothing makes it."""
+        if name not in self.values:
+            if name not in self.constants:
+                raise InputError(f"{self._node}: input '{name}' is made by no node, input or initializer")
+            self.values[name] = self.weight(name, self.constants[name])
+        return self.values[name]
+
+    def optional(self, node: Node, index: int) -> Value | None:
+        """The value of an input that may be absent."""
+        return self.value(node.input(index)) if node.input(index) else None
+
+    def constant(self, name: str) -> Array | None:
+        """The value of a constant tensor, None for a computed or absent one."""
+        return self.constants.get(name) if name else None
+
+    def required(self, node: Node, index: int, what: str) -> Array:
+        """An input that must be constant, named ``what`` in the error."""
+        array = self.constant(node.input(index))
+        if array is None:
+            raise UnsupportedError(f"{node.op_type} with computed {what} (node {node.name or node.outputs[0]})")
+        return array
+
+    def parameter(self, node: Node, index: int, what: str) -> Array | None:
+        """An optional input that must be constant if it is there."""
+        return self.required(node, index, what) if node.input(index) else None
+
+    def scalar(self, name: str) -> float | None:
+        """The number of a constant of one element, else None."""
+        array = self.constant(name)
+        return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
+
+    def is_integer(self, name: str) -> bool:
+        """Whether the ONNX tensor holds integers."""
+        return self.dtypes[name].kind in "iu"
+
+    def weight(self, label: str, array: Array) -> Value:
+        """A Weight operation for an array (float32, or int32 where float32 would not be exact)."""
+        stored = stored_form(array)
+        if stored.size == 0:
+            raise UnsupportedError(f"{self._node.op_type} on an empty tensor ({self._node})")
+        element = ElementType.F32 if stored.dtype == np.float32 else ElementType.SI32
+        name = self.unique(label)
+        operation = top.Weight.create([], [(name, TensorType(stored.shape, element))])
+        self.weights[name] = stored
+        self.function.operations.append(operation)
+        return operation.output
+
+    def step(self, suffix: str, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> Value:
+        """Append an intermediate operation of the node at work; its name gets ``_suffix``."""
+        return self._append(f"{self._stem()}_{suffix}", kind, operands, attributes)
+
+    def emit(self, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> Value:
+        """Append the operation that makes the first output of the node at work: it gets the node's name."""
+        return self._append(self._stem(), kind, operands, attributes)
+
+    def emit_many(self, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> list[Value]:
+        """Append an operation with one result for each output of the node."""
+        names = [self.unique(f"{output}_{self._node.op_type}") for output in self._node.outputs]
+        operation = kind.create(operands, names, **attributes)
+        self.function.operations.append(operation)
+        return operation.results
+
+    def constant_result(self, label: str, array: Array) -> Value:
+        """A Weight that belongs to the node at work."""
+        return self.weight(f"{self._stem()}_{label}", array)
+
+    def _append(self, name: str, kind: type[Operation], operands: Sequence[Value | None], attributes: Mapping[str, Any]) -> Value:
+        operation = kind.create(operands, [self.unique(name)], **attributes)
+        if 0 in operation.output.shape:
+            raise UnsupportedError(f"{self._node.op_type} with an empty result (node {self._node.name or self._node.outputs[0]})")
+        self.function.operations.append(operation)
+        return operation.output
+
+    def _stem(self) -> str:
+        return f"{self._node.outputs[0]}_{self._node.op_type}"
+
+    def unique(self, label: str) -> str:
+        """A name that is free and fit for calibration tables: no white space, no leading '#'."""
+        name = base = re.sub(r"[\s\"\x00-\x1f]+", "_", label).replace("#", "_") or "tensor"
+        count = 0
+        while name in self._names:
+            count += 1
+            name = f"{base}_{count}"
+        self._names.add(name)
+        return name
+
+    # --- element types ----------------------------------------------------------------------------------------------
+    def _bind(self, name: str, value: Value, dtype: np.dtype[Any]) -> None:
+        self.values[name] = value
+        self.dtypes[name] = dtype
+
+    def result_dtype(self, node: Node) -> np.dtype[Any]:
+        """The numpy type of a node's result as ONNX defines it."""
+        from tpumlir_onnx.converters import result_dtype
+
+        return result_dtype(self, node)
+
+
+def stored_form(array: Array) -> Array:
+    """float32, or int32 for integers that float32 cannot hold exactly."""
+    if array.dtype.kind in "iu" and array.size:
+        low, high = int(array.min()), int(array.max())
+        if max(-low, high) > _EXACT_IN_FLOAT32 and -(1 << 31) <= low and high < 1 << 31:
+            return array.astype(np.int32)
+    return array if array.dtype == np.float32 else array.astype(np.float32)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+@contextmanager
+def named(path: object) -> Iterator[None]:
+    """Put the file in front of the message of an InputError."""
+    try:
+        yield
+    except UnsupportedError:
+        raise
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,91 @@
+"""Runs the source model itself in onnxruntime, every intermediate tensor kept, under the names of the Top module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tpumlir_core.errors import InputError, PluginError, UnsupportedError
+from tpumlir_core.ir import Array
+from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_onnx.frontend import cast_inputs, import_graph
+from tpumlir_onnx.model import read_model
+
+_LARGEST_MODEL = (1 << 31) - (1 << 20)
+"""Bytes that a protobuf message can have, with some room (its limit is 2 GiB)."""
+
+
+def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) -> dict[str, Array]:
+    """Name in the Top module -> array, as onnxruntime computes it; floats and booleans as float32."""
+    proto, graph = read_model(path)
+    module, importer = import_graph(graph, options, "network")
+    feeds = cast_inputs(graph, inputs)
+    produced = {output for node in graph.nodes for output in node.outputs if output}
+    names = {onnx_name: value.name for onnx_name, value in importer.values.items() if onnx_name in produced}
+    results = run_onnx(_with_outputs(proto, graph, names, options), feeds, list(names))
+    tensors = {names[name]: _plain(array) for name, array in results.items()}
+    for value in module.function.outputs:
+        if value.name in inputs:
+            tensors[value.name] = _plain(np.asarray(inputs[value.name]))
+        elif value.name in module.weights:
+            tensors[value.name] = module.weights[value.name]
+    return tensors
+
+
+def _plain(array: Array) -> Array:
+    return array if array.dtype.kind in "iu" or array.dtype == np.float32 else array.astype(np.float32)
+
+
+def _with_outputs(proto: Any, graph: Any, names: Mapping[str, str], options: ImportOptions) -> Any:
+    """The model with the fixed input shapes, every tensor in ``names`` an output, external data taken in."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.ModelProto()
+    model.CopyFrom(proto)
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            array = graph.initializers[tensor.name]
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
+    if options.input_shapes:
+        shapes = dict(zip((i.name for i in graph.inputs), options.input_shapes, strict=True))
+        for value in model.graph.input:
+            if value.name in shapes:
+                shape = value.type.tensor_type.shape
+                del shape.dim[:]
+                shape.dim.extend(onnx.TensorShapeProto.Dimension(dim_value=d) for d in shapes[value.name])
+    del model.graph.value_info[:]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return model
+
+
+def run_onnx(model: Any, feeds: Mapping[str, Array], outputs: list[str]) -> dict[str, Array]:
+    """Run a ModelProto in onnxruntime on the CPU. Raises InputError with its own words where it refuses the model."""
+    if not outputs:
+        return {}
+    if model.ByteSize() > _LARGEST_MODEL:
+        raise UnsupportedError("models of 2 GiB and more cannot be handed to onnxruntime in memory")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise PluginError("onnxruntime is not installed; run: pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return dict(zip(outputs, session.run(outputs, dict(feeds)), strict=True))
+    except (RuntimeError, ValueError, TypeError, *_runtime_faults()) as error:
+        raise InputError(f"onnxruntime refuses the model: {str(error).strip().splitlines()[0][:300]}") from None
+
+
+def _runtime_faults() -> tuple[type[Exception], ...]:
+    """The exception classes of onnxruntime, which share no base but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+    return tuple(sorted(found, key=lambda kind: kind.__name__))
