@@ -1,9 +1,10 @@
 """The bmodel file: schema, reader, writer, combine and extract."""
 
+from tpumlir_core.bmodel.combine import combine, extract, extract_all
 from tpumlir_core.bmodel.container import read_model, write_model
 from tpumlir_core.bmodel.network import BmodelNet, BmodelTensor, CommandStreams, WeightLocation, build_model, write_bmodel
 
 __all__ = [
     "BmodelNet", "BmodelTensor", "CommandStreams", "WeightLocation",
-    "build_model", "read_model", "write_bmodel", "write_model",
+    "build_model", "combine", "extract", "extract_all", "read_model", "write_bmodel", "write_model",
 ]

@@ -20,6 +20,8 @@ SCHEMA_VERSION = "2.2"
 """Version of the schema that the files declare; a runtime refuses none, tools print it."""
 FIXED_TIME = "Thu Jan  1 00:00:00 1970\n"
 """The creation time of every file: the same input gives the same bytes."""
+STREAM_ALIGNMENT = 128
+"""Bytes that each stream of a group is padded to (libbmrt lays the groups out so; unpadded ones overrun its buffer)."""
 MAX_DIMENSIONS = 8
 """Dimensions of a runtime tensor (libbmrt, ``BM_MAX_DIMS_NUM``)."""
 
@@ -48,7 +50,11 @@ class BmodelTensor:
 
 @dataclass(frozen=True)
 class CommandStreams:
-    """One command group: each engine's encoded stream, its end command included, and how many commands it has."""
+    """One command group: each engine's encoded stream, its end command included, and how many commands it has.
+
+    An engine with nothing to do still has its end command. Ids start from 1 in every group; a group starts when the one
+    before has ended. The writer pads the streams.
+    """
 
     tiu: bytes
     tiu_commands: int
@@ -112,6 +118,8 @@ def build_model(nets: Sequence[BmodelNet], version: str = "") -> schema.Model:
 
 def _check(net: BmodelNet) -> None:
     end = net.neuron_address + net.neuron_bytes
+    if not net.groups or any(not group.tiu_commands or not group.dma_commands for group in net.groups):
+        raise InternalError(f"network {net.name}: a command stream without even its end command")
     if net.coeff_address + len(net.coeff) > net.neuron_address:
         raise InternalError(f"network {net.name}: the weights reach into the neurons at {net.neuron_address:#x}")
     for tensor in net.inputs + net.outputs:
@@ -170,11 +178,12 @@ def _coeff(net: BmodelNet) -> schema.CoeffMem:
 
 
 def _group(group: CommandStreams) -> schema.CmdGroup:
+    tiu, dma = (stream + bytes(-len(stream) % STREAM_ALIGNMENT) for stream in (group.tiu, group.dma))
     return schema.CmdGroup(
         bdc_num=group.tiu_commands,
         gdma_num=group.dma_commands,
-        binary_bdc=group.tiu,
-        binary_gdma=group.dma,
-        bdc_cmd_byte=len(group.tiu),
-        gdma_cmd_byte=len(group.dma),
+        binary_bdc=tiu,
+        binary_gdma=dma,
+        bdc_cmd_byte=len(tiu),
+        gdma_cmd_byte=len(dma),
     )
