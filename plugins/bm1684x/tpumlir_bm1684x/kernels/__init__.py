@@ -6,7 +6,7 @@ from importlib import import_module
 
 from tpumlir_sophgo.kernel import KernelRegistry
 
-FAMILIES = ("binary", "convolution", "reduce")
+FAMILIES = ("binary", "convolution", "reduce", "softmax", "interp")
 
 
 def registry() -> KernelRegistry:

@@ -115,19 +115,16 @@ def resize_axis(e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, axis: int, 
     if axis == W and _is_repetition(found, factor, x.shape[axis]):
         _repeat_columns(e, out, x, factor)
         return
-    slope = term = None
+    size = x.shape[axis] - 1
+    slope, term = s.take(with_size(x.shape, axis, max(size, 1))), s.take(out.shape)
     if found.share.any():
-        size = x.shape[axis] - 1
-        slope = s.take(with_size(x.shape, axis, size))
         e.binary("sub", slope, slice_axis(x, axis, 1, size), slice_axis(x, axis, 0, size))
-        term = s.take(out.shape)
     for run in find_runs(found):
         target = every(out, axis, run.start, run.step, run.count)
         source = every(x, axis, run.source, run.stride, run.count)
         if run.share == 0:
             e.copy(target, source)
             continue
-        assert slope is not None and term is not None
         product = slice_axis(term, axis, 0, run.count)
         e.binary("mul", product, every(slope, axis, run.source, run.stride, run.count), run.share)
         e.binary("add", target, product, source)
@@ -147,13 +144,13 @@ def _is_repetition(found: Taps, factor: int, size: int) -> bool:
 
 def _repeat_columns(e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, factor: int) -> None:
     """Every column ``factor`` times: one instruction an image, with rows as images and repetitions as columns."""
+    _, c, h, w = x.shape
     for n in range(x.shape[0]):
         source, target = slice_axis(x, 0, n, 1), slice_axis(out, 0, n, 1)
-        _, c, h, w = x.shape
-        e.copy(
-            replace(target, shape=(h, c, w, factor), strides=(target.strides[2], target.strides[1], factor * target.strides[3], target.strides[3])),
-            replace(source, shape=(h, c, w, factor), strides=(source.strides[2], source.strides[1], source.strides[3], 0)),
-        )
+        _, group, row, column = source.strides
+        repeated = replace(source, shape=(h, c, w, factor), strides=(row, group, column, 0))
+        _, group, row, column = target.strides
+        e.copy(replace(target, shape=(h, c, w, factor), strides=(row, group, factor * column, column)), repeated)
 
 
 class ResizeKernel(Kernel):

@@ -25,7 +25,7 @@ Pair = tuple[Shape4, Shape4]
 
 def runs(shape: Sequence[int], axes: Sequence[int]) -> list[tuple[int, bool]]:
     """A shape as alternating runs (elements, reduced?) of its axes; axes of size 1 belong to any run."""
-    reduced = {a % len(shape) for a in axes} if shape else set()
+    reduced = set(axes)
     found: list[tuple[int, bool]] = []
     for i, size in enumerate(shape):
         if size == 1:
@@ -84,7 +84,7 @@ def pair_under(known: Shape4, shape: Sequence[int], axes: Sequence[int]) -> Pair
     """The result view where an operand already has the view ``known`` and each of its axes is wholly kept or reduced."""
     if prod(known) != prod(shape):
         return None
-    reduced = {a % len(shape) for a in axes}
+    reduced = set(axes)
     result: list[int] = []
     i = 0
     for size in known:
@@ -107,7 +107,11 @@ def cost(pair: Pair) -> float:
     lanes = arch().lanes
     passes = 2 * n * ceil_div(c, lanes) * ceil_div(h * w, width)
     rows = n * c * (4.0 if h * w < 64 else 0.0) + result[0] * result[1] * (4.0 if result[2] * result[3] < 64 else 0.0)
-    crossing = n * (h if result[2] != 1 else 1) * (w if result[3] != 1 else 1) * 8 + 64 if result[1] != c else 0
+    crossing = 0
+    if result[1] != c:
+        kept = (h if result[2] != 1 else 1) * (w if result[3] != 1 else 1)
+        crossing = 40 + 3 * n * ceil_div(kept, lanes) * ceil_div(min(c, lanes), width)
+        passes = 2 * n * (ceil_div(c, lanes) - 1) * ceil_div(h * w, width)
     return passes + rows + crossing
 
 
@@ -128,7 +132,7 @@ class ReduceKernel(Kernel):
     def supports(self, op: Any) -> str | None:
         if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
             return "only F32"
-        found = pairs_of(runs(op.input.shape, op.axes))
+        found = pairs_of(runs(op.input.shape, op.over(len(op.input.shape))))
         if not found:
             return f"axes {list(op.axes)} of {list(op.input.shape)} cannot be reduced at once"
         if min(map(smallest_tile, found)) > arch().lane_bytes:
@@ -137,10 +141,10 @@ class ReduceKernel(Kernel):
 
     def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
         shape = op.input.shape
-        found = [p for p in pairs_of(runs(shape, op.axes)) if smallest_tile(p) <= arch().lane_bytes]
+        found = [p for p in pairs_of(runs(shape, op.over(len(op.input.shape)))) if smallest_tile(p) <= arch().lane_bytes]
         best = min(found, key=cost)
         if known[0] is not None:
-            there = pair_under(known[0], shape, op.axes)
+            there = pair_under(known[0], shape, op.over(len(op.input.shape)))
             if there is not None and smallest_tile(there) <= arch().lane_bytes and cost(there) <= cost(best) + _round_trip(prod(shape)):
                 best = there
         return Views((best[0],), (best[1],))
@@ -165,7 +169,8 @@ class ReduceKernel(Kernel):
         x = tile.operands[0]
         assert x is not None
         before = aligned_bytes(arch(), x.shape, F32) if op.mode in _BEFORE else 0
-        return before + fold_bytes(x.shape, tile.results[0].shape)
+        root = aligned_bytes(arch(), tile.results[0].shape, F32) if op.mode == "ReduceL2" else 0
+        return before + root + fold_bytes(x.shape, tile.results[0].shape)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         x, out = tile.operands[0], tile.results[0]
@@ -181,7 +186,9 @@ class ReduceKernel(Kernel):
         if op.mode == "ReduceMean":
             e.binary("mul", out, out, op.output.type.elements / op.input.type.elements)
         elif op.mode == "ReduceL2":
-            e.square_root(out, out)
+            root = s.take(out.shape)
+            e.reciprocal_sqrt(root, out)
+            e.binary("mul", out, out, root)
 
 
 def _round_trip(elements: int) -> float:

@@ -1,0 +1,167 @@
+"""Kernels that work along one run of axes and keep the shape (softmax, normalizations): how the run is laid out.
+
+The tensor is (outer, axis, inner). In the ``row`` layout (inner is 1) the axis is w. Else it is c, and the tile is transposed
+so that it is w (``channel``), or, where inner is too small to fill the lanes, it is h (``column``). The layout depends on
+the operation alone.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from math import prod
+from typing import Any
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.common import F32, Scratch
+from tpumlir_bm1684x.kernels.folding import rows_of
+from tpumlir_core.ir import Operation
+from tpumlir_sophgo.arch import ceil_div
+from tpumlir_sophgo.kernel import Kernel, Tile, Views
+from tpumlir_sophgo.tensor import C, H, LocalTensor, N, Shape4, W, aligned_bytes
+
+MAX_SIZE = 65535  # of one axis of an instruction (16-bit fields)
+
+
+class Layout(Enum):
+    """Where the axis lies in the 4-D view."""
+
+    ROW = "row"
+    CHANNEL = "channel"
+    COLUMN = "column"
+
+
+@dataclass(frozen=True)
+class Extent:
+    """A tensor as (outer, axis, inner)."""
+
+    outer: int
+    axis: int
+    inner: int
+
+    @classmethod
+    def of(cls, shape: Sequence[int], first: int, count: int = 1) -> Extent:
+        """The run of ``count`` axes from ``first`` on."""
+        first %= max(len(shape), 1)
+        return cls(prod(shape[:first]), prod(shape[first : first + count]), prod(shape[first + count :]))
+
+    @property
+    def layout(self) -> Layout:
+        """The layout with the fewest cycles a pass, rows of a few elements counted as what their transfer costs."""
+        if self.inner == 1:
+            return Layout.ROW
+        lanes, width = arch().lanes, arch().eu_bytes // F32.bytes
+        channel = self.outer * ceil_div(self.inner, lanes) * ceil_div(self.axis, width)
+        column = ceil_div(self.outer, lanes) * ceil_div(self.axis * self.inner, width)
+        if self.inner < width:
+            channel += self.outer * self.axis // 4
+        return Layout.CHANNEL if channel <= column and self.outer <= MAX_SIZE and self.axis <= MAX_SIZE else Layout.COLUMN
+
+
+def factors(size: int, limit: int) -> tuple[int, int]:
+    """``size`` as a product (a, b) with the largest b of at most ``limit``."""
+    b = next(d for d in range(min(size, limit), 0, -1) if size % d == 0)
+    return size // b, b
+
+
+class AxisKernel(Kernel):
+    """Base of kernels along one run of axes. Subclasses say the ``extent``, what scratch ``compute`` needs, and compute."""
+
+    @abstractmethod
+    def extent(self, op: Any) -> Extent:
+        """The run of axes an operation works along."""
+
+    @abstractmethod
+    def work_bytes(self, op: Any, shape: Shape4, axis: int) -> int:
+        """Scratch bytes a lane that ``compute`` takes for tensors of ``shape``."""
+
+    @abstractmethod
+    def compute(self, op: Any, out: LocalTensor, x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> None:
+        """Emit ``out`` from ``x``, both of one shape, along ``axis`` (w or h). ``out`` is in the standard layout."""
+
+    def supports(self, op: Operation) -> str | None:
+        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
+            return "only F32"
+        if self._smallest_tile(op) > arch().lane_bytes:
+            return f"{self.extent(op).axis} elements along its axis are too many for local memory"
+        return None
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        extent = self.extent(op)
+        view = self._own_view(extent)
+        if known and known[0] is not None and self._accepts(extent, known[0], view):
+            view = known[0]
+        return Views((view, *(None for _ in op.operands[1:])), (view,) * len(op.results))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return {Layout.ROW: "nch", Layout.CHANNEL: "nhw", Layout.COLUMN: "cw"}[self.extent(op).layout]
+
+    def scratch(self, op: Operation, tile: Tile) -> int:
+        x = tile.operands[0]
+        assert x is not None
+        if self.extent(op).layout is not Layout.CHANNEL:
+            return self.work_bytes(op, x.shape, self._inner_axis(op))
+        n, c, h, w = x.shape
+        turned = (n, h * w, 1, c)
+        copied = 0 if x.is_aligned(arch()) and x.lane == 0 else aligned_bytes(arch(), x.shape, F32)
+        return copied + 2 * aligned_bytes(arch(), turned, F32) + self.work_bytes(op, turned, W)
+
+    def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
+        x, out = tile.operands[0], tile.results[0]
+        assert x is not None
+        s = Scratch(tile.scratch)
+        if self.extent(op).layout is not Layout.CHANNEL:
+            self.compute(op, out, x, self._inner_axis(op), tile, s, e)
+            return
+        if not (x.is_aligned(arch()) and x.lane == 0):
+            e.copy(source := s.take(x.shape), x)
+            x = source
+        x, out = rows_of(x), rows_of(out)
+        n, c, _, w = x.shape
+        turned, result = s.take((n, w, 1, c)), s.take((n, w, 1, c))
+        e.transpose(turned, x)
+        self.compute(op, result, turned, W, tile, s, e)
+        e.transpose(out, result)
+
+    def _inner_axis(self, op: Operation) -> int:
+        return H if self.extent(op).layout is Layout.COLUMN else W
+
+    def _own_view(self, extent: Extent) -> Shape4:
+        if extent.layout is Layout.CHANNEL:
+            h, w = factors(extent.inner, MAX_SIZE)
+            return (extent.outer, extent.axis, h, w)
+        n, c = factors(extent.outer, MAX_SIZE)
+        if extent.layout is Layout.COLUMN:
+            return (n, c, extent.axis, extent.inner)
+        return (n, c, 1, extent.axis)
+
+    def _accepts(self, extent: Extent, view: Shape4, own: Shape4) -> bool:
+        """Whether the operand's view has the axis where this layout wants it, at less cost than going through memory."""
+        n, c, h, w = view
+        if prod(view) != prod(own):
+            return False
+        if extent.layout is Layout.CHANNEL:
+            return n == extent.outer and c == extent.axis
+        if extent.layout is Layout.COLUMN:
+            return n * c == extent.outer and h == extent.axis and w == extent.inner
+        groups = n * h * ceil_div(c, arch().lanes) if w == extent.axis else MAX_SIZE
+        return groups <= 4 * own[0] * ceil_div(own[1], arch().lanes)
+
+    def _smallest_tile(self, op: Operation) -> int:
+        extent = self.extent(op)
+        if extent.layout is Layout.ROW:
+            shape: Shape4 = (1, 1, 1, extent.axis)
+        elif extent.layout is Layout.COLUMN:
+            shape = (1, 1, extent.axis, 1)
+        else:
+            shape = (1, extent.axis, 1, 1)
+        x = LocalTensor.aligned(arch(), 0, shape, F32)
+        loose = replace(x, lane=1) if extent.layout is Layout.CHANNEL else x
+        tile = Tile((loose,), (x,), (None,), None)  # type: ignore[arg-type]
+        return 2 * aligned_bytes(arch(), shape, F32) + self.scratch(op, tile)
+
+
+__all__ = ["AxisKernel", "Extent", "Layout", "N", "C"]
