@@ -1,28 +1,6 @@
 """Flatbuffers of dataclasses: a table's fields, in order, are its slots, and their annotations are the wire types.
 
-Decoding trusts nothing: every offset is checked against the buffer, and the whole is bounded by ``MAX_OBJECTS``, so a
-hostile file ends in InputError. A ``Binary`` field is a (start, size) struct on the wire; the caller gives the functions
-that turn it into bytes and back.
-"""
-
-from __future__ import annotations
-
-import struct
-import types
-import typing
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from enum import Enum
-from functools import cache
-from typing import Any
-
-from tpumlir_core.bmodel.schema import Binary, RelEntry
-from tpumlir_core.errors import InputError, InternalError
-
-MAX_OBJECTS = 4_000_000
-"""Tables, strings and vector elements in one file; far above any real one (a network of 10,000 weights has 100,000)."""
-
-_SCALARS = {"uint8": "B", "int32": "i", "uint32": "I", "uint64": "Q", "float32": "f"}
+Decoding trusts nothing: every offset is checked against the buffer, and the whole is bounded by ``_SCALARS = {"uint8": "B", "int32": "i", "uint32": "I", "uint64": "Q", "float32": "f"}
 _STRUCTS: dict[Any, tuple[str, int]] = {Binary: ("<QQ", 8), RelEntry: ("<III", 4)}
 """Wire format and alignment of a struct."""
 
@@ -102,8 +80,8 @@ class Decoder:
 
     def _count(self, objects: int, where: str) -> None:
         self._objects += objects
-        if self._objects > MAX_OBJECTS:
-            raise InputError(f"bmodel field {where}: more than {MAX_OBJECTS} objects; the file is damaged")
+        if self._objects > len(self._buffer):
+            raise InputError(f"bmodel field {where}: more objects than the flatbuffer has bytes; the file is damaged")
 
     def _table(self, table: type, at: int, where: str) -> Any:
         self._count(1, where)
