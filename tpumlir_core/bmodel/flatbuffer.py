@@ -1,6 +1,26 @@
 """Flatbuffers of dataclasses: a table's fields, in order, are its slots, and their annotations are the wire types.
 
-Decoding trusts nothing: every offset is checked against the buffer, and the whole is bounded by ``_SCALARS = {"uint8": "B", "int32": "i", "uint32": "I", "uint64": "Q", "float32": "f"}
+Decoding trusts nothing: every offset is checked against the buffer, and there may be no more objects (tables, vector
+elements, strings) than bytes, which only offsets that lead many times to one place can exceed: so a hostile file ends in
+InputError, in a time linear in its size. A ``Binary`` field is a (start, size) struct on the wire; the caller gives the functions
+that turn it into bytes and back.
+"""
+
+from __future__ import annotations
+
+import struct
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from tpumlir_core.bmodel.schema import Binary, RelEntry
+from tpumlir_core.errors import InputError, InternalError
+
+_SCALARS = {"uint8": "B", "int32": "i", "uint32": "I", "uint64": "Q", "float32": "f"}
 _STRUCTS: dict[Any, tuple[str, int]] = {Binary: ("<QQ", 8), RelEntry: ("<III", 4)}
 """Wire format and alignment of a struct."""
 
@@ -92,7 +112,7 @@ class Decoder:
             entry = 4 + 2 * number
             offset = self._unpack("<H", vtable + entry, where)[0] if entry + 2 <= vtable_bytes else 0
             path = f"{where}.{slot.name}"
-            if offset + 4 > table_bytes + 4:
+            if offset >= max(table_bytes, 1):
                 raise InputError(f"bmodel field {path}: lies outside its table; the file is damaged")
             values[slot.name] = self._field(slot, at + offset, path) if offset else slot.default
         return table(**values)
