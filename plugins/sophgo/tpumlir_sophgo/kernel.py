@@ -110,6 +110,10 @@ class Kernel(ABC):
         """
         return 1
 
+    def piece_unit(self, op: Operation, views: Views) -> int:
+        """What the start of such a piece is a multiple of, along ``piece_axis``: 64 for channels, else as the image packs best."""
+        return 64 if self.piece_axis(op, views) == 1 else 16
+
     def scratch(self, op: Operation, tile: Tile) -> int:
         """Scratch bytes a lane; ``tile`` has the true shapes and strides, its addresses are only aligned."""
         return 0

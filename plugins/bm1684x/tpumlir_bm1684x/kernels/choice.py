@@ -42,6 +42,9 @@ class ChoiceKernel(Kernel):
     def piece_axis(self, op: Operation, views: Views) -> int:
         return self.choose(op).piece_axis(op, views)
 
+    def piece_unit(self, op: Operation, views: Views) -> int:
+        return self.choose(op).piece_unit(op, views)
+
     def scratch(self, op: Operation, tile: Tile) -> int:
         return self.choose(op).scratch(op, tile)
 

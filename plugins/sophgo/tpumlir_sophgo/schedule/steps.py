@@ -197,7 +197,7 @@ class StepBuilder:
         size = self.constant_bytes(node, views, out)
         if size <= PIECE_BYTES or "nchw"[axis] not in node.local.splits(node.op, views):
             return [out]
-        unit = self.est.chip.arch.lanes if axis == 1 else 16
+        unit = node.local.piece_unit(node.op, views)
         count = min(ceil_div(size, PIECE_BYTES), ceil_div(out.size[axis], unit))
         length = align(ceil_div(out.size[axis], count), unit)
         starts = range(out.start[axis], out.stop[axis], length)
