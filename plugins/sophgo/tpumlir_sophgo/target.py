@@ -10,7 +10,6 @@ from typing import Any
 from tpumlir_core.bmodel import BmodelNet, BmodelTensor, CommandStreams, write_bmodel
 from tpumlir_core.ir import Module, Operation
 from tpumlir_core.plugins.extension_points import Artifact, Target
-
 from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.kernel import KernelRegistry

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from tpumlir_sophgo.kernel import KernelRegistry
 
-FAMILIES = ("binary", "convolution", "reduce", "softmax", "interp")
+FAMILIES = ("binary", "convolution", "movement", "reduce", "softmax", "interp")
 
 
 def registry() -> KernelRegistry:

@@ -1,0 +1,368 @@
+"""Data movement: concatenation, slices and pads inside local memory; permutation, repetition and gathering through DMA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.common import is_weight
+from tpumlir_bm1684x.kernels.strided import LONGEST, dense_strides, strided_copy
+from tpumlir_core.ir import Operation, WeightStore, top
+from tpumlir_sophgo.kernel import GlobalCall, GlobalKernel, Kernel, KernelRegistry, Tile, Views
+from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor, Shape4
+
+AXES = "nchw"
+
+
+def view_axes(shape: Sequence[int], axis: int) -> tuple[tuple[int, ...], int] | None:
+    """Which axes of a shape make n, c, h and w so that ``axis`` is the outer one of its group: (cut points, view axis)."""
+    rank = len(shape)
+    if rank <= 3:
+        cuts = {0: (0, 0, 0), 1: (0, 1, 1), 2: (1, 2, 2), 3: (1, 2, 2)}[rank]
+    else:
+        cuts = (1, 2, 3) if axis <= 3 else (1, 2, axis)
+    starts = (0, *cuts)
+    if axis in starts:
+        return cuts, max(i for i, s in enumerate(starts) if s == axis)
+    return None
+
+
+def cut_view(shape: Sequence[int], cuts: Sequence[int]) -> Shape4:
+    """The 4-D view that ``cuts`` make of a shape."""
+    a, b, c = cuts
+    return (prod(shape[:a]), prod(shape[a:b]), prod(shape[b:c]), prod(shape[c:]))
+
+
+def place(e: Bm1684xEmitter, out: LocalTensor, source: LocalTensor) -> None:
+    """Copy within local memory: by TIU in the same lanes, by DMA from lane to lane."""
+    if out.lane == source.lane:
+        e.copy(out, source)
+    else:
+        e.shift(out, source)
+
+
+class ConcatKernel(Kernel):
+    """Concatenation: each operand is copied to its place."""
+
+    def supports(self, op: Operation) -> str | None:
+        assert isinstance(op, top.Concat)
+        axis = op.axis % len(op.output.shape)
+        return None if view_axes(op.output.shape, axis) else f"concatenation along axis {axis} of {len(op.output.shape)}"
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        cuts, _ = self._axes(op)
+        return Views(tuple(None if v is None else cut_view(v.shape, cuts) for v in op.operands), (cut_view(op.output.shape, cuts),))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return AXES.replace(AXES[self._axes(op)[1]], "")
+
+    def input_slices(self, op: Operation, views: Views, out: Box) -> list[Box | None]:
+        axis = self._axes(op)[1]
+        return [None if v is None else out.with_axis(axis, 0, v[axis]) for v in views.operands]
+
+    def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
+        assert isinstance(op, top.Concat)
+        axis = self._axes(op)[1]
+        at = 0
+        for operand in tile.operands:
+            assert operand is not None
+            box = Box.whole(tile.results[0].shape).with_axis(axis, at, operand.shape[axis])
+            place(e, tile.results[0].part(arch(), box), operand)
+            at += operand.shape[axis]
+        if op.do_relu:
+            relu(e, tile.results[0], op.relu_limit)
+
+    @staticmethod
+    def _axes(op: Operation) -> tuple[tuple[int, ...], int]:
+        assert isinstance(op, top.Concat)
+        found = view_axes(op.output.shape, op.axis % len(op.output.shape))
+        assert found is not None
+        return found
+
+
+def relu(e: Bm1684xEmitter, out: LocalTensor, limit: float) -> None:
+    """In place: negative to zero, and at most ``limit`` where that is not negative."""
+    e.binary("max", out, out, 0.0)
+    if limit >= 0:
+        e.binary("min", out, out, limit)
+
+
+def slice_ranges(op: Operation) -> list[tuple[int, int]]:
+    """(first, step) of a Slice along every axis of its operand."""
+    assert isinstance(op, top.Slice)
+    rank = len(op.input.shape)
+    axes = op.axes or tuple(range(rank))
+    ranges = [(0, 1)] * rank
+    for axis, first, step in zip(axes, op.offset, op.steps, strict=True):
+        size = op.input.shape[axis]
+        first = first + size if first < 0 else first
+        ranges[axis] = (min(max(first, 0), size - 1 if step < 0 else size), step)
+    return ranges
+
+
+class SliceKernel(Kernel):
+    """A slice with positive steps, up to four axes."""
+
+    def supports(self, op: Operation) -> str | None:
+        ranges = slice_ranges(op)
+        if len(ranges) > 4:
+            return "a slice of more than four axes in place"
+        channel = self._ranges(op)[1]
+        if any(step < 0 for _, step in ranges) or channel[1] != 1:
+            return "a slice with negative steps, or with a step along channels, in place"
+        return None if op.output.type.elements else "an empty result"
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        cuts = _plain_cuts(len(op.input.shape))
+        rest = [None] * (len(op.operands) - 1)
+        return Views((cut_view(op.input.shape, cuts), *rest), (cut_view(op.output.shape, cuts),))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return "nhw" if self._ranges(op)[1] != (0, 1) else AXES
+
+    def input_slices(self, op: Operation, views: Views, out: Box) -> list[Box | None]:
+        box = out
+        for axis, (first, step) in enumerate(self._ranges(op)):
+            box = box.with_axis(axis, first + out.start[axis] * step, (out.size[axis] - 1) * step + 1)
+        return [box, *[None] * (len(op.operands) - 1)]
+
+    def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
+        source = tile.operands[0]
+        assert source is not None
+        s, steps = source.strides, [step for _, step in self._ranges(op)]
+        strides = (s[0] * steps[0], s[1], s[2] * steps[2], s[3] * steps[3])
+        place(e, tile.results[0], LocalTensor(source.address, tile.results[0].shape, source.element, strides, source.lane))
+
+    @staticmethod
+    def _ranges(op: Operation) -> list[tuple[int, int]]:
+        ranges = slice_ranges(op)
+        rank = len(ranges)
+        padded = {0: [0, 0, 0, 0], 1: [-1, 0, -1, -1], 2: [0, 1, -1, -1], 3: [0, 1, -1, 2], 4: [0, 1, 2, 3]}[rank]
+        return [(0, 1) if i < 0 or not rank else ranges[i] for i in padded]
+
+
+def _plain_cuts(rank: int) -> tuple[int, int, int]:
+    return {0: (0, 0, 0), 1: (0, 1, 1), 2: (1, 2, 2), 3: (1, 2, 2), 4: (1, 2, 3)}[rank]
+
+
+class SliceGlobal(GlobalKernel):
+    """Any slice, by strided transfers; an axis with a negative step row by row."""
+
+    def supports(self, op: Operation) -> str | None:
+        return None if op.output.type.elements else "an empty result"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset(range(1, len(op.operands)))
+
+    def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
+        source = call.operands[0]
+        assert source is not None
+        ranges = slice_ranges(op)
+        strides = dense_strides(op.input.shape)
+        indices = [np.arange(n) * step + first for n, (first, step) in zip(op.output.shape, ranges, strict=True)]
+        copy_indexed(e, op, source.address, strides, indices, call.results[0].address)
+
+
+def copy_indexed(
+    e: Bm1684xEmitter, op: Operation, source: int, strides: Sequence[int], indices: Sequence[np.ndarray[Any, Any]], out: int
+) -> None:
+    """``out[i, j, ...] = source[indices[0][i], indices[1][j], ...]``: evenly spaced runs of indices in one transfer each."""
+    shape = [len(i) for i in indices]
+    out_strides = dense_strides(shape)
+    element = op.output.type.element
+    runs: list[list[tuple[int, int, int, int]]] = [_runs(i) for i in indices]  # (position, first, step, count)
+
+    def descend(axis: int, a: int, b: int, sizes: list[int], from_: list[int], to: list[int]) -> None:
+        if axis == len(runs):
+            strided_copy(e, element, sizes, out + b * element.bytes, to, source + a * element.bytes, from_)
+            return
+        for position, first, step, count in runs[axis]:
+            descend(
+                axis + 1, a + first * strides[axis], b + position * out_strides[axis], [*sizes, count],
+                [*from_, step * strides[axis]], [*to, out_strides[axis]],
+            )
+
+    descend(0, 0, 0, [], [], [])
+
+
+def _runs(indices: np.ndarray[Any, Any]) -> list[tuple[int, int, int, int]]:
+    """Evenly and upward spaced runs of an index list: (position, first index, step, count)."""
+    runs: list[tuple[int, int, int, int]] = []
+    at, total = 0, len(indices)
+    while at < total:
+        count, step = 1, 0
+        if at + 1 < total and indices[at + 1] >= indices[at]:
+            step = int(indices[at + 1] - indices[at])
+            while at + count < total and indices[at + count] - indices[at + count - 1] == step:
+                count += 1
+        runs.append((at, int(indices[at]), step, count))
+        at += count
+    return runs
+
+
+class PermuteGlobal(GlobalKernel):
+    """Any permutation of axes, by strided transfers."""
+
+    def supports(self, op: Operation) -> str | None:
+        return None if op.output.type.elements else "an empty result"
+
+    def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
+        assert isinstance(op, top.Permute) and call.operands[0] is not None
+        strides = dense_strides(op.input.shape)
+        order = [strides[i] for i in op.order]
+        shape = [op.input.shape[i] for i in op.order]
+        strided_copy(e, op.output.type.element, shape, call.results[0].address, dense_strides(shape), call.operands[0].address, order)
+
+
+class RepeatGlobal(GlobalKernel):
+    """Tile and Expand: source strides of zero where an axis repeats."""
+
+    def supports(self, op: Operation) -> str | None:
+        return None if op.output.type.elements else "an empty result"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset(range(1, len(op.operands)))
+
+    def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
+        source = call.operands[0]
+        assert source is not None
+        target = op.output.shape
+        shape = (*[1] * (len(target) - len(op.input.shape)), *op.input.shape)
+        sizes: list[int] = []
+        from_: list[int] = []
+        for size, whole, stride in zip(shape, target, dense_strides(shape), strict=True):
+            sizes += [whole // size, size]
+            from_ += [0, stride]
+        strided_copy(e, op.output.type.element, sizes, call.results[0].address, dense_strides(sizes), source.address, from_)
+
+
+class PadKernel(Kernel):
+    """Pads of any mode, up to four axes; the padded axes stay whole."""
+
+    def supports(self, op: Operation) -> str | None:
+        before, after = self._pads(op)
+        if len(op.input.shape) > 4:
+            return "a pad of more than four axes"
+        return "a negative pad" if min(*before, *after, 0) < 0 else None
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset(range(1, len(op.operands)))
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        cuts = _plain_cuts(len(op.input.shape))
+        rest = [None] * (len(op.operands) - 1)
+        return Views((cut_view(op.input.shape, cuts), *rest), (cut_view(op.output.shape, cuts),))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        source = views.operands[0]
+        assert source is not None
+        return "".join(AXES[i] for i in range(4) if source[i] == views.results[0][i])
+
+    def input_slices(self, op: Operation, views: Views, out: Box) -> list[Box | None]:
+        source = views.operands[0]
+        assert source is not None
+        box = out
+        for axis in range(4):
+            if source[axis] != views.results[0][axis]:
+                box = box.with_axis(axis, 0, source[axis])
+        return [box, *[None] * (len(op.operands) - 1)]
+
+    def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
+        assert isinstance(op, top.Pad)
+        source, out = tile.operands[0], tile.results[0]
+        assert source is not None
+        before = self._starts(op)
+        if op.mode == "constant":
+            e.copy(out, op.val)
+        place(e, out.part(arch(), Box(before, source.shape)), source)
+        if op.mode == "constant":
+            return
+        filled = Box(before, source.shape)
+        for axis in range(4):
+            filled = self._mirror(e, op.mode, out, filled, axis)
+
+    def _mirror(self, e: Bm1684xEmitter, mode: str, out: LocalTensor, filled: Box, axis: int) -> Box:
+        """Fill the margins along one axis from what is filled already; gives the box then filled."""
+        start, size, whole = filled.start[axis], filled.size[axis], out.shape[axis]
+        skip = {"edge": 0, "reflect": 1, "symmetric": 0}[mode]
+        for at in [*range(start - 1, -1, -1), *range(start + size, whole)]:
+            inner = start if at < start else start + size - 1
+            distance = abs(at - inner) - 1 + skip
+            from_ = inner if mode == "edge" else (inner + distance if at < start else inner - distance)
+            row = out.part(arch(), filled.with_axis(axis, from_, 1))
+            place(e, out.part(arch(), filled.with_axis(axis, at, 1)), row)
+        return filled.with_axis(axis, 0, whole)
+
+    @staticmethod
+    def _pads(op: Operation) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        assert isinstance(op, top.Pad)
+        rank = len(op.input.shape)
+        return op.paddings[:rank], op.paddings[rank:]
+
+    def _starts(self, op: Operation) -> Shape4:
+        before = self._pads(op)[0]
+        padded = {0: (0, 0, 0, 0), 1: (-1, 0, -1, -1), 2: (0, 1, -1, -1), 3: (0, 1, -1, 2), 4: (0, 1, 2, 3)}[len(before)]
+        n, c, h, w = (before[i] if 0 <= i < len(before) else 0 for i in padded)
+        return (n, c, h, w)
+
+
+class GatherGlobal(GlobalKernel):
+    """Gather along an axis with constant indices, by the DMA engine's gather command."""
+
+    def supports(self, op: Operation) -> str | None:
+        if not is_weight(op.operands[1]):
+            return "indices that are not constant"
+        return None if op.output.type.elements else "an empty result"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset({1})
+
+    def constants(self, op: Operation, weights: WeightStore) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+        assert isinstance(op, top.Gather)
+        indices = op.operands[1]
+        assert indices is not None
+        values = weights[indices.name].astype(np.int64).reshape(-1)
+        return (values % op.input.shape[op.axis]).astype(np.uint32).view(np.uint8)
+
+    def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
+        assert isinstance(op, top.Gather) and call.operands[0] is not None and op.operands[1] is not None
+        shape = op.input.shape
+        axis = op.axis % len(shape)
+        count, rows = op.operands[1].type.elements, shape[axis]
+        outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
+        element = op.output.type.element
+        for c in range(0, outer, LONGEST):
+            channels = min(LONGEST, outer - c)
+            for w in range(0, inner, LONGEST):
+                width = min(LONGEST, inner - w)
+                a = call.operands[0].address + (c * rows * inner + w) * element.bytes
+                b = call.results[0].address + (c * count * inner + w) * element.bytes
+                source = GlobalTensor(a, (1, channels, rows, width), element, (0, rows * inner, inner, 1))
+                e.gather_rows(GlobalTensor(b, (1, channels, count, width), element, (0, count * inner, inner, 1)), source, call.constants, count)
+
+
+class ReverseGlobal(GlobalKernel):
+    """Reversal of an axis, row by row."""
+
+    def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
+        assert isinstance(op, top.Reverse) and call.operands[0] is not None
+        indices = [np.arange(n) for n in op.input.shape]
+        indices[op.axis] = indices[op.axis][::-1]
+        copy_indexed(e, op, call.operands[0].address, dense_strides(op.input.shape), indices, call.results[0].address)
+
+
+def register(registry: KernelRegistry) -> None:
+    """Add the kernels of this family."""
+    registry.add("tpu.Concat", ConcatKernel())
+    registry.add("tpu.Slice", SliceKernel())
+    registry.add("tpu.Slice", SliceGlobal())
+    registry.add("tpu.Permute", PermuteGlobal())
+    registry.add("tpu.Tile tpu.Expand", RepeatGlobal())
+    registry.add("tpu.Pad", PadKernel())
+    registry.add("tpu.Gather", GatherGlobal())
+    registry.add("tpu.Reverse", ReverseGlobal())
