@@ -1,1 +1,58 @@
-"""Passes: the framework, the registry and the chip-neutral passes, one file a pass."""
+"""Passes: the framework, the registry and the chip-neutral passes, one file a pass.
+
+Pipelines: ``optimize`` runs after import; ``prepare`` before lowering, with what the target supports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from tpumlir_core.ir.operation import Module, Operation
+from tpumlir_core.passes.canonicalize import Canonicalize
+from tpumlir_core.passes.eliminate_dead import EliminateDead
+from tpumlir_core.passes.fold_constants import FoldConstants
+from tpumlir_core.passes.framework import Observer, Pass, PassRegistry, PipelineOptions, everything, run_passes
+from tpumlir_core.passes.fuse_activations import FuseActivations
+from tpumlir_core.passes.fuse_linear import FuseLinear
+from tpumlir_core.passes.fuse_pads import FusePads
+from tpumlir_core.passes.infer_shapes import InferShapes
+from tpumlir_core.passes.recognize import RecognizePatterns
+
+__all__ = [
+    "Canonicalize", "EliminateDead", "FoldConstants", "FuseActivations", "FuseLinear", "FusePads", "InferShapes", "Observer", "Pass",
+    "PassRegistry", "PipelineOptions", "RecognizePatterns", "builtin_registry", "run_passes", "run_pipeline",
+]
+
+
+def builtin_registry() -> PassRegistry:
+    """A new registry with the passes and pipelines of the core."""
+    registry = PassRegistry()
+    registry.register(
+        Canonicalize, EliminateDead, FoldConstants, FuseActivations, FuseLinear, FusePads, InferShapes, RecognizePatterns
+    )
+    registry.register_pipeline("optimize", _optimize)
+    return registry
+
+
+def _optimize(options: PipelineOptions) -> Sequence[Pass]:
+    return (
+        InferShapes(), EliminateDead(), FoldConstants(), Canonicalize(), RecognizePatterns(), FuseLinear(), FusePads(), FuseActivations(),
+        Canonicalize(), FoldConstants(), EliminateDead(),
+    )
+
+
+def run_pipeline(
+    name: str,
+    module: Module,
+    *,
+    registry: PassRegistry | None = None,
+    supported: Callable[[Operation], bool] = everything,
+    print_after: Collection[str] = (),
+    observer: Observer | None = None,
+) -> bool:
+    """Run a pipeline on ``module`` in place, verified before and after each pass; whether anything changed.
+
+    ``print_after``: names of passes after which the text goes to stderr. Raises InputError for an unknown pipeline.
+    """
+    passes = (registry or builtin_registry()).pipeline(name, PipelineOptions(supported))
+    return run_passes(passes, module, print_after=print_after, observer=observer)
