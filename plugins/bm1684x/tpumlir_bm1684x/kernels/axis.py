@@ -21,7 +21,7 @@ from tpumlir_bm1684x.kernels.folding import rows_of
 from tpumlir_core.ir import Operation
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, Tile, Views
-from tpumlir_sophgo.tensor import C, H, LocalTensor, N, Shape4, W, aligned_bytes
+from tpumlir_sophgo.tensor import H, LocalTensor, Shape4, W, aligned_bytes
 
 MAX_SIZE = 65535  # of one axis of an instruction (16-bit fields)
 
@@ -77,6 +77,10 @@ class AxisKernel(Kernel):
     @abstractmethod
     def work_bytes(self, op: Any, shape: Shape4, axis: int) -> int:
         """Scratch bytes a lane that ``compute`` takes for tensors of ``shape``."""
+
+    def fixed_bytes(self, op: Any) -> int:
+        """Bytes a lane of the constants, whatever the tile."""
+        return 0
 
     @abstractmethod
     def compute(self, op: Any, out: LocalTensor, x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> None:
@@ -161,7 +165,5 @@ class AxisKernel(Kernel):
         x = LocalTensor.aligned(arch(), 0, shape, F32)
         loose = replace(x, lane=1) if extent.layout is Layout.CHANNEL else x
         tile = Tile((loose,), (x,), (None,), None)  # type: ignore[arg-type]
-        return 2 * aligned_bytes(arch(), shape, F32) + self.scratch(op, tile)
+        return self.fixed_bytes(op) + 2 * aligned_bytes(arch(), shape, F32) + self.scratch(op, tile)
 
-
-__all__ = ["AxisKernel", "Extent", "Layout", "N", "C"]
