@@ -2,21 +2,149 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.kernels.common import ElementwiseKernel, Scratch, relu
+from tpumlir_bm1684x.instructions.arithmetic import Rounding
+from tpumlir_bm1684x.kernels.common import ElementwiseKernel, Scratch
+from tpumlir_core.ir import Array, Operation
 from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.tensor import LocalTensor
 
+Step = tuple[str, LocalTensor]
 
-class AddKernel(ElementwiseKernel):
-    """``sum(coeff[i] * x[i])``."""
+
+def chain(first: LocalTensor, steps: Sequence[Step], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """Combine ``first`` with one operand after the other; partial results go to and fro between ``out`` and one buffer."""
+    if not steps:
+        e.copy(out, first)
+        return
+    pair = (out, s.take(out.shape)) if len(steps) > 1 else (out, out)
+    left = first
+    for i, (operation, right) in enumerate(steps):
+        target = pair[(len(steps) - 1 - i) % 2]
+        if operation == "div":
+            e.divide(target, left, right)
+        else:
+            e.binary(operation, target, left, right)
+        left = target
+
+
+class ChainKernel(ElementwiseKernel):
+    """``((x0 . x1) . x2) ...`` with one operation."""
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+
+    def buffers_for(self, op: Operation) -> int:
+        return int(len(op.operands) > 2)
 
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
-        e.binary("add", out, operands[0], operands[1])
-        relu(op, out, e)
+        chain(operands[0], [(self.operation, x) for x in operands[1:]], out, s, e)
+
+
+class WeightedKernel(ChainKernel):
+    """Sum or difference of all operands, each times its coefficient."""
+
+    def buffers_for(self, op: Any) -> int:
+        return super().buffers_for(op) + sum(1 for c in op.coeff or () if c != 1)
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        parts = []
+        for x, factor in zip(operands, op.coeff or [1.0] * len(operands), strict=True):
+            part = x
+            if factor != 1:
+                part = s.take(out.shape)
+                e.binary("mul", part, x, factor)
+            parts.append(part)
+        super().compute(op, parts[::-1] if getattr(op, "is_reverse", False) else parts, out, s, e)
+
+
+class DivideKernel(ChainKernel):
+    """Quotient of all operands from the left (right with ``is_reverse``); by a small weight: a product with its reciprocal."""
+
+    def prepare(self, op: Any, position: int, values: Array) -> Array:
+        return values if position == _order(op)[0] else np.float32(1) / values
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        fixed = self.constant_operands(op)
+        first, *rest = _order(op)
+        chain(operands[first], [("mul" if i in fixed else "div", operands[i]) for i in rest], out, s, e)
+
+
+def _order(op: Any) -> list[int]:
+    order = list(range(len(op.operands)))
+    return order[::-1] if op.is_reverse else order
+
+
+Emit = Callable[[Any, LocalTensor, LocalTensor, Bm1684xEmitter], None]
+
+
+class ConstantKernel(ElementwiseKernel):
+    """One operand and a constant, in one instruction."""
+
+    def __init__(self, instruction: Emit) -> None:
+        self.instruction = instruction
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        self.instruction(op, out, operands[0], e)
+
+
+def _subtract_constant(op: Any, out: LocalTensor, x: LocalTensor, e: Bm1684xEmitter) -> None:
+    e.binary("sub", out, *((op.const_val, x) if op.is_reverse else (x, op.const_val)))
+
+
+def _divide_constant(op: Any, out: LocalTensor, x: LocalTensor, e: Bm1684xEmitter) -> None:
+    if op.is_reverse:
+        e.divide(out, op.const_val, x)
+    elif op.const_val == 0:
+        e.divide(out, x, op.const_val)
+    else:
+        e.binary("mul", out, x, 1 / op.const_val)
+
+
+class ModuloKernel(ElementwiseKernel):
+    """``x - floor(x / y) * y``."""
+
+    buffers = 2
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        a, b = s.take(out.shape), s.take(out.shape)
+        x, y = operands
+        e.divide(a, x, y)
+        e.unary("cast", b, a, Rounding.DOWN)
+        e.binary("mul", a, b, y)
+        e.binary("sub", out, x, a)
+
+
+class ClipKernel(ElementwiseKernel):
+    """``min(max(x, low), high)``."""
+
+    buffers = 1
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        a = s.take(out.shape)
+        e.binary("max", a, operands[0], op.min)
+        e.binary("min", out, a, op.max)
 
 
 def register(registry: KernelRegistry) -> None:
-    registry.add("tpu.Add", AddKernel())
+    """Arithmetic kernels."""
+    registry.add("tpu.Add", WeightedKernel("add"))
+    registry.add("tpu.Sub", WeightedKernel("sub"))
+    registry.add("tpu.Mul", ChainKernel("mul"))
+    registry.add("tpu.Max", ChainKernel("max"))
+    registry.add("tpu.Min", ChainKernel("min"))
+    registry.add("tpu.Div", DivideKernel("div"))
+    registry.add("tpu.AddConst", ConstantKernel(lambda op, out, x, e: e.binary("add", out, x, op.const_val)))
+    registry.add("tpu.SubConst", ConstantKernel(_subtract_constant))
+    registry.add("tpu.MulConst", ConstantKernel(lambda op, out, x, e: e.binary("mul", out, x, op.const_val)))
+    registry.add("tpu.DivConst", ConstantKernel(_divide_constant))
+    registry.add("tpu.MaxConst", ConstantKernel(lambda op, out, x, e: e.binary("max", out, x, op.const_val)))
+    registry.add("tpu.MinConst", ConstantKernel(lambda op, out, x, e: e.binary("min", out, x, op.const_val)))
+    registry.add("tpu.Reciprocal", ConstantKernel(lambda op, out, x, e: e.divide(out, op.const_val, x)))
+    registry.add("tpu.Mod tpu.Remainder", ModuloKernel())
+    registry.add("tpu.Clip", ClipKernel())

@@ -19,6 +19,7 @@ from tpumlir_sophgo.kernel import Kernel, LaneImage, Tile, Views, default_view
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 F32 = ElementType.F32
+TABLE_BYTES = 64  # a lane's bytes for the coefficients of one polynomial (at most 16)
 
 
 class Scratch:
@@ -152,6 +153,20 @@ def spread(tensor: LocalTensor, channels: int, s: Scratch, e: Bm1684xEmitter) ->
     return every_lane(wide, channels)
 
 
+def pack(tensor: LocalTensor, shape: Shape4, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
+    """An operand in the standard layout and broadcast to ``shape``: itself, or a copy in scratch."""
+    if not needs_packing(tensor, shape):
+        return tensor
+    packed = s.take(shape)
+    e.copy(packed, tensor)
+    return packed
+
+
+def needs_packing(tensor: LocalTensor, shape: Shape4) -> bool:
+    """Whether ``pack`` makes a copy."""
+    return tensor.shape != shape or not tensor.is_aligned(arch())
+
+
 def _spread_bytes(tensor: LocalTensor, channels: int) -> int:
     if tensor.shape[1] != 1 or channels == 1:
         return 0
@@ -162,10 +177,14 @@ class ElementwiseKernel(Kernel):
     """Base of element-wise kernels: operands broadcast to one result by numpy's rules.
 
     Weights that vary only along the result's axis 1 come through the lane image; operands of one channel are broadcast to
-    the lanes. Subclasses say how many ``buffers`` of the result's shape they need as scratch and write ``compute``.
+    the lanes. Subclasses write ``compute`` and say what scratch it takes: ``buffers`` of the result's shape and ``tables`` of
+    polynomial coefficients; operands in ``packed`` reach it in the standard layout and the result's shape. A fused
+    activation (``do_relu``, ``relu_limit``) is applied to what ``compute`` gives.
     """
 
     buffers = 0
+    tables = 0
+    packed: frozenset[int] = frozenset()
 
     def supports(self, op: Operation) -> str | None:
         if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
@@ -191,46 +210,65 @@ class ElementwiseKernel(Kernel):
 
     def constants(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         images = []
-        for value in self._constant_values(op):
-            data = weights[value.name].astype(np.float32).reshape(-1)
+        for i, value in self._constant_values(op):
+            data = self.prepare(op, i, weights[value.name].astype(np.float32).reshape(-1))
             images.append(lane_image(data if data.size == 1 else data[out.start[1] : out.stop[1]], out.size[1]))
         return np.concatenate(images, axis=1) if images else None
 
     def constant_bytes(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> int:
-        return sum(_image_bytes(v, out.size[1]) for v in self._constant_values(op))
+        return sum(_image_bytes(v, out.size[1]) for _, v in self._constant_values(op))
+
+    def prepare(self, op: Any, position: int, values: Array) -> Array:
+        """What the lane image holds for the constant operand at ``position``."""
+        return values
 
     def scratch(self, op: Operation, tile: Tile) -> int:
         out = tile.results[0].shape
         spreads = sum(_spread_bytes(t, out[1]) for t in tile.operands if t is not None)
-        return spreads + self.buffers_for(op) * aligned_bytes(arch(), out, F32)
+        packs = sum(needs_packing(t, out) for i, t in enumerate(tile.operands) if t is not None and i in self.packed)
+        full = packs + self.buffers_for(op) + int(_has_relu(op))
+        return spreads + full * aligned_bytes(arch(), out, F32) + TABLE_BYTES * self.tables
 
     def buffers_for(self, op: Operation) -> int:
         """Scratch tensors of the result's shape that ``compute`` takes for ``op``."""
         return self.buffers
 
-    def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
+    def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         s = Scratch(tile.scratch)
-        self.compute(op, self._operands(op, tile, s, e), tile.results[0], s, e)
+        operands, out = self._operands(op, tile, s, e), tile.results[0]
+        if not _has_relu(op):
+            self.compute(op, operands, out, s, e)
+            return
+        other = s.take(out.shape)
+        if op.relu_limit > 0:
+            self.compute(op, operands, out, s, e)
+            e.binary("max", other, out, 0.0)
+            e.binary("min", out, other, op.relu_limit)
+            return
+        self.compute(op, operands, other, s, e)
+        e.binary("max", out, other, 0.0)
 
     @abstractmethod
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
         """Emit the instructions. ``operands`` are those present, each of which broadcasts to ``out``."""
 
-    def _constant_values(self, op: Operation) -> list[Value]:
+    def _constant_values(self, op: Operation) -> list[tuple[int, Value]]:
         fixed = self.constant_operands(op)
-        return [v for i, v in enumerate(op.operands) if v is not None and i in fixed]
+        return [(i, v) for i, v in enumerate(op.operands) if v is not None and i in fixed]
 
     def _operands(self, op: Operation, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> list[LocalTensor]:
         found: list[LocalTensor] = []
         fixed = self.constant_operands(op)
-        channels = tile.results[0].shape[1]
+        shape = tile.results[0].shape
+        channels = shape[1]
         at = tile.constants
         for i, (value, tensor) in enumerate(zip(op.operands, tile.operands, strict=True)):
             if value is not None and i in fixed:
                 found.append(image_tensor(at, value.type.elements, channels))
                 at += _image_bytes(value, channels)
             elif tensor is not None:
-                found.append(spread(tensor, channels, s, e))
+                wide = spread(tensor, channels, s, e)
+                found.append(pack(wide, shape, s, e) if i in self.packed else wide)
         return found
 
 
@@ -245,6 +283,10 @@ def clamp_relu(out: LocalTensor, x: LocalTensor, limit: float, e: Bm1684xEmitter
     e.binary("max", out, x, 0.0)
     if limit > 0:
         e.binary("min", out, out, limit)
+
+
+def _has_relu(op: Any) -> bool:
+    return bool(getattr(op, "do_relu", False))
 
 
 def _shapes(op: Operation) -> list[tuple[int, ...] | None]:

@@ -14,11 +14,9 @@ import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.kernels.common import Scratch
+from tpumlir_bm1684x.kernels.common import TABLE_BYTES, Scratch
 from tpumlir_core.ir import Array, ElementType
 from tpumlir_sophgo.tensor import LocalTensor
-
-TABLE_BYTES = 64  # a lane's bytes for the coefficients of one polynomial (at most 16)
 
 _EXPONENT_BIAS = 127
 _MANTISSA_BITS = 23
@@ -44,21 +42,42 @@ def exponential(
     out: LocalTensor, x: LocalTensor, a: LocalTensor, b: LocalTensor, s: Scratch, e: Bm1684xEmitter, factor: float = 1.0,
     limit: float = 128.0,
 ) -> None:
-    """``out = exp(factor * x)``, infinite above 2**128, 0 below 2**-126; 14 cycles a row. ``x`` may have any strides.
+    """``out = exp(factor * x)``, infinite above 2**128, 0 below 2**-126; 14 cycles a row. ``out`` may be ``x``.
 
     The result is cut at 2**``limit`` (at most 128), for what follows to stay finite. exp(t) = 2**k * 2**f with k = round(t /
     ln 2): f goes through a polynomial, k into the exponent bits (less one, which the polynomial makes good).
     """
+    _split(out, x, a, b, factor, limit, e)
+    power_of_two(b, out, e, -1)
+    polynomial(a, a, fit(_twice_exp2, 5, -0.5, 0.5), s, e)
+    e.binary("mul", out, a, b)
+
+
+def exponential_minus_one(
+    out: LocalTensor, x: LocalTensor, a: LocalTensor, b: LocalTensor, c: LocalTensor, s: Scratch, e: Bm1684xEmitter, factor: float = 1.0,
+    limit: float = 127.0,
+) -> None:
+    """``out = exp(factor * x) - 1``, exact to the last bits near 0 too; 18 cycles a row. Cut at 2**``limit`` (below 128)."""
+    _split(c, x, a, b, factor, limit, e)
+    power_of_two(b, c, e)
+    polynomial(out, a, fit(_exp2_slope, 5, -0.5, 0.5), s, e)
+    e.binary("mul", c, a, out)
+    e.binary("mul", a, b, c)
+    e.linear(b, b, 1.0, -1.0)
+    e.binary("add", out, a, b)
+
+
+def _split(
+    k: LocalTensor, x: LocalTensor, a: LocalTensor, b: LocalTensor, factor: float, limit: float, e: Bm1684xEmitter
+) -> None:
+    """``k + a = factor * x / ln 2``, k the nearest integer, the sum cut to -126 and ``limit``; ``k`` may be ``x``."""
     scale = factor * _LOG2_E
     low, high = sorted((-126.0 / scale, limit / scale))
     e.binary("max", a, x, low)
     e.binary("min", b, a, high)
     e.linear(b, b, scale, 0.0)
-    e.unary("cast", out, b)
-    e.binary("sub", a, b, out)
-    power_of_two(b, out, e, -1)
-    polynomial(a, a, fit(_twice_exp2, 5, -0.5, 0.5), s, e)
-    e.binary("mul", out, a, b)
+    e.unary("cast", k, b)
+    e.binary("sub", a, b, k)
 
 
 def power_of_two(out: LocalTensor, k: LocalTensor, e: Bm1684xEmitter, offset: int = 0) -> None:
@@ -72,6 +91,11 @@ def power_of_two(out: LocalTensor, k: LocalTensor, e: Bm1684xEmitter, offset: in
 
 def _twice_exp2(x: Array) -> Array:
     result: Array = 2 * np.exp2(x)
+    return result
+
+
+def _exp2_slope(x: Array) -> Array:
+    result: Array = np.expm1(x * math.log(2)) / x
     return result
 
 
