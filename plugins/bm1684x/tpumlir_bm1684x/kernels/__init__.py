@@ -6,7 +6,7 @@ from importlib import import_module
 
 from tpumlir_sophgo.kernel import KernelRegistry
 
-FAMILIES = ("binary", "convolution", "movement", "reduce", "softmax", "interp", "normalization")
+FAMILIES = ("binary", "activation", "convolution", "movement", "reduce", "softmax", "interp", "normalization")
 
 
 def registry() -> KernelRegistry:
