@@ -137,12 +137,14 @@ def _drop_unused(module: Module) -> None:
     """Remove weights, and steps, that conversion made but nothing reads in the end."""
     from tpumlir_core.ir import top
 
-    for operation in reversed(list(module.function.operations)):
+    dead = set()
+    for operation in reversed(module.function.operations):
         if not isinstance(operation, top.Input) and not any(result.uses for result in operation.results):
-            for result in operation.results:
-                if result.name in module.weights:
-                    del module.weights[result.name]
-            module.function.remove({operation})
+            operation.drop_operands()
+            dead.add(operation)
+    for name in (result.name for operation in dead for result in operation.results if result.name in module.weights):
+        del module.weights[name]
+    module.function.remove(dead)
 
 
 def cast_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Any]:

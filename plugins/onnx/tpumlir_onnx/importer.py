@@ -227,7 +227,7 @@ def stored_form(array: Array) -> Array:
     """float32, or int32 for integers that float32 cannot hold exactly."""
     if array.dtype.kind in "iu" and array.size:
         low, high = int(array.min()), int(array.max())
-        if max(-low, high) > _EXACT_IN_FLOAT32 and -(1 << 31) <= low and high < 1 << 31:
+        if max(-low, high) > _EXACT_IN_FLOAT32 and low >= -(1 << 31) and high < 1 << 31:
             return array.astype(np.int32)
     return array if array.dtype == np.float32 else array.astype(np.float32)
 

@@ -15,7 +15,7 @@ SUFFIXES = (".onnx",)
 def read_proto(path: Path) -> Any:
     """The ``ModelProto`` of a file, local functions inlined, external data not read. Raises InputError."""
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         proto = onnx.ModelProto.FromString(path.read_bytes())

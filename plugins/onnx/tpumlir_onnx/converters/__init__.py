@@ -8,8 +8,19 @@ from typing import Any
 import numpy as np
 
 from tpumlir_onnx.constants import constant_of, element_dtype
-from tpumlir_onnx.converters import activation, convolution, elementwise, gather, linear, logic, movement, normalization, pooling
-from tpumlir_onnx.converters import reduction, resize
+from tpumlir_onnx.converters import (
+    activation,
+    convolution,
+    elementwise,
+    gather,
+    linear,
+    logic,
+    movement,
+    normalization,
+    pooling,
+    reduction,
+    resize,
+)
 from tpumlir_onnx.graph import Node
 from tpumlir_onnx.importer import Converter, Importer
 

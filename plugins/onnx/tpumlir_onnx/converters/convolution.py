@@ -45,7 +45,9 @@ def split_padding(totals: Sequence[int], mode: str) -> tuple[int, ...]:
     return tuple(large + small) if mode == "SAME_LOWER" else tuple(small + large)
 
 
-def window_pads(node: Node, spatial: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> tuple[int, ...]:
+def window_pads(
+    node: Node, spatial: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> tuple[int, ...]:
     """The explicit pads of a convolution or pool: begins, then ends."""
     mode, count = auto_pad_of(node), len(spatial)
     if mode == "VALID":

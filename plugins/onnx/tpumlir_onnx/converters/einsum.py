@@ -89,7 +89,8 @@ def _pair(im: Importer, operands: Sequence[Value], labels: Sequence[str], result
         shape = tuple(math.prod(extents[c] for c in group) for group in groups)
         return im.step(f"matrix{name}", top.Reshape, [value], shape=shape)
 
-    product = im.step("product", top.MatMul, [arranged(a, left, (batch, rows, inner), "0"), arranged(b, right, (batch, inner, columns), "1")])
+    matrices = [arranged(a, left, (batch, rows, inner), "0"), arranged(b, right, (batch, inner, columns), "1")]
+    product = im.step("product", top.MatMul, matrices)
     now = batch + rows + columns
     shape = tuple(extents[c] for c in now)
     if now == result:

@@ -70,14 +70,11 @@ def pow_(im: Importer, node: Node) -> Value:
 
 
 def mod(im: Importer, node: Node) -> Value:
-    """x - y floor(x / y), or with fmod the same with the sign of x."""
+    """The remainder with the sign of y, or with fmod the sign of x: sign(x) (|x| mod |y|)."""
     x, y = im.value(node.input(0)), im.value(node.input(1))
     if not node.integer("fmod", 0):
-        whole = im.step("floor", top.Floor, [im.step("quotient", top.Div, [x, y])])
-        return im.emit(top.Sub, [x, im.step("multiple", top.Mul, [whole, y])])
-    size, step = im.step("abs", top.Abs, [x]), im.step("abs_divisor", top.Abs, [y])
-    whole = im.step("floor", top.Floor, [im.step("quotient", top.Div, [size, step])])
-    rest = im.step("rest", top.Sub, [size, im.step("multiple", top.Mul, [whole, step])])
+        return im.emit(top.Mod, [x, y])
+    rest = im.step("rest", top.Mod, [im.step("abs", top.Abs, [x]), im.step("abs_divisor", top.Abs, [y])])
     return im.emit(top.Mul, [im.step("sign", top.Sign, [x]), rest])
 
 

@@ -17,7 +17,7 @@ _REDUCTIONS = ("none", "add", "mul", "max", "min")
 
 def _checked(node: Node, indices: Array, extent: int) -> Array:
     """Indices counted from the front. Raises InputError outside [-extent, extent)."""
-    if indices.dtype.kind not in "iu" or indices.size and not (-extent <= indices.min() and indices.max() < extent):
+    if indices.dtype.kind not in "iu" or (indices.size and not (-extent <= indices.min() and indices.max() < extent)):
         raise InputError(f"{node}: indices outside an axis of {extent}")
     return np.where(indices < 0, indices + extent, indices)
 

@@ -173,7 +173,7 @@ def depth_to_space(im: Importer, node: Node) -> Value:
 
 
 def space_to_depth(im: Importer, node: Node) -> Value:
-    return _blocks(im, node, crd=False, inverse=True)
+    return _blocks(im, node, crd=node.text("mode", "DCR") == "CRD", inverse=True)
 
 
 def _blocks(im: Importer, node: Node, crd: bool, inverse: bool) -> Value:

@@ -126,10 +126,10 @@ def _axes(im: Importer, node: Node, shape: Sequence[int]) -> list[_Axis]:
     """What happens to the axes that the node names, from scales or sizes."""
     rank = len(shape)
     if node.opset < 11:
-        scales = im.required(node, 1, "scales").reshape(-1)
-        if scales.size != rank:
-            raise InputError(f"{node}: {scales.size} scales for shape {list(shape)}")
-        return [_scaled(node, i, shape[i], float(s)) for i, s in enumerate(scales)]
+        factors = im.required(node, 1, "scales").reshape(-1)
+        if factors.size != rank:
+            raise InputError(f"{node}: {factors.size} scales for shape {list(shape)}")
+        return [_scaled(node, i, shape[i], float(s)) for i, s in enumerate(factors)]
     axes = [normal_axis(node, a, rank) for a in node.integers("axes", range(rank))]
     regions = _regions(im, node, len(axes))
     scales, sizes = im.parameter(node, 2, "scales"), im.parameter(node, 3, "sizes")
