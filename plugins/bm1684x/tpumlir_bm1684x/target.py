@@ -8,7 +8,7 @@ from tpumlir_core.bmodel import CommandStreams
 from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.kernel import KernelRegistry
-from tpumlir_sophgo.streams import encode
+from tpumlir_sophgo.streams import grouped
 from tpumlir_sophgo.target import SophgoTarget
 
 from tpumlir_bm1684x.chip import arch, instruction_sets
@@ -31,20 +31,17 @@ class Bm1684xTarget(SophgoTarget):
 
     def streams(self, emitter: Emitter) -> list[CommandStreams]:
         sets = instruction_sets()
-        tiu, dma = emitter.stream(Engine.TIU), emitter.stream(Engine.DMA)
-        end = sets[Engine.TIU]["SYSID"]
-        tiu_end = end.encode({"tsk_eu_typ": end.variants["end"], "cmd_id": len(tiu) + 1})
-        dma_end = sets[Engine.DMA]["sDMA_sys"].encode({"cmd_id_en": 1, "cmd_id": len(dma) + 1})
-        return [
-            CommandStreams(
-                _padded(encode(tiu) + tiu_end), len(tiu) + 1, _padded(encode(dma) + dma_end), len(dma) + 1,
+        end, dma_end = sets[Engine.TIU]["SYSID"], sets[Engine.DMA]["sDMA_sys"]
+        found = []
+        for group in grouped(emitter.commands, (1 << arch().id_bits) - 2):
+            tiu, dma = group.count(Engine.TIU) + 1, group.count(Engine.DMA) + 1
+            found.append(
+                CommandStreams(
+                    group.encode(Engine.TIU) + end.encode({"tsk_eu_typ": end.variants["end"], "cmd_id": tiu}), tiu,
+                    group.encode(Engine.DMA) + dma_end.encode({"cmd_id_en": 1, "cmd_id": dma}), dma,
+                )
             )
-        ]
-
-
-def _padded(stream: bytes) -> bytes:
-    """A stream filled up to whole fetches of 128 bytes, as the runtime reads it (tpu-mlir 1.30.2's streams)."""
-    return stream + bytes(-len(stream) % 128)
+        return found
 
 
 @cache
