@@ -85,7 +85,8 @@ class HardSigmoid(Pointwise):
     cost = 4
 
     def apply(self, values: Array) -> Array:
-        return np.clip(values * np.float32(self.alpha) + np.float32(self.beta), 0, 1)
+        result: Array = np.clip(values * np.float32(self.alpha) + np.float32(self.beta), 0, 1)
+        return result
 
 
 @op("top.HardSwish")

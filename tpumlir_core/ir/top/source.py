@@ -1,14 +1,18 @@
-"""Top dialect: source."""
+"""Top dialect: where values come from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tpumlir_core.ir.attributes import I64, F64s, Flag, I64s, Str
-from tpumlir_core.ir.operation import Operation, op
+from tpumlir_core.ir.operation import Array, Operation, op
+from tpumlir_core.ir.top.support import array, declared
+from tpumlir_core.ir.types import TensorType
 
 
 @op("top.Input")
 class Input(Operation):
-    """TODO."""
+    """An input of the function: its operand, the function's argument, or a result of a declared type; may describe preprocessing."""
 
     shape_tensor: I64s | None = None
     do_preprocess: Flag = False
@@ -25,10 +29,17 @@ class Input(Operation):
     aligned: Flag | None = None
     yuv_type: Str | None = None
 
+    def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
+        given = types[0] if types else None
+        return declared(self) if given is None else [given]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
+        return [array(inputs)]
+
 
 @op("top.Weight", "")
 class Weight(Operation):
-    """TODO."""
+    """A constant: its array lies in the module's weights, under the result's name; the result's type is declared."""
 
     scale: F64s | None = None
     store_mode: Str | None = None
@@ -43,3 +54,6 @@ class Weight(Operation):
     is_signed: Flag | None = None
     zero_guard: Flag | None = None
     inline_bytes: Str | None = None
+
+    def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
+        return declared(self)

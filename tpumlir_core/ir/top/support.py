@@ -56,6 +56,14 @@ def moved(source: TensorType, shape: Sequence[int]) -> TensorType:
     return TensorType(tuple(int(d) for d in shape), source.element)
 
 
+def declared(operation: Operation) -> list[TensorType]:
+    """The results' own types, where shapes depend on an operand's values. Raises InputError while there are none."""
+    results = getattr(operation, "results", [])
+    if not results:
+        reject(operation, "its result shape depends on the values of an operand; give it as an attribute, or the result's type")
+    return [value.type for value in results]
+
+
 def axis_of(operation: Operation, axis: int, rank: int) -> int:
     """``axis`` counted from the front; a scalar counts as rank 1. Raises InputError outside [-rank, rank)."""
     rank = max(rank, 1)

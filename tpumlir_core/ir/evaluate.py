@@ -1,0 +1,32 @@
+"""Running a module by its operations' reference semantics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tpumlir_core.errors import InputError
+from tpumlir_core.ir.operation import Array, Module, Operation, Value
+
+
+def evaluate_module(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Every value's array by its name; ``inputs`` by the names of the Input operations. All are kept until the end.
+
+    Raises InputError when an input is missing or has the wrong shape, or an operation cannot be evaluated.
+    """
+    arrays: dict[Value, Array] = {}
+    for operation in module.function.operations:
+        for value, found in zip(operation.results, _results(module, operation, inputs, arrays), strict=True):
+            if found.shape != value.shape:
+                raise InputError(f"{module.name}: {value.name} has the shape {found.shape}, but its type says {value.shape}")
+            arrays[value] = found
+    return {value.name: found for value, found in arrays.items()}
+
+
+def _results(module: Module, operation: Operation, inputs: Mapping[str, Array], arrays: Mapping[Value, Array]) -> list[Array]:
+    if operation.opcode == "top.Input":
+        if operation.name not in inputs:
+            raise InputError(f"{module.name}: input {operation.name} is not given; given are {', '.join(sorted(inputs)) or 'none'}")
+        return [inputs[operation.name]]
+    if operation.opcode == "top.Weight":
+        return [module.weights[operation.name].reshape(operation.output.shape)]
+    return operation.evaluate([None if value is None else arrays[value] for value in operation.operands])
