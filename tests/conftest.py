@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tpumlir_core.cli.main import main
 
 
 class Site:
@@ -37,6 +36,7 @@ class Site:
         (info / "entry_points.txt").write_text(text)
         for module, source in (sources or {}).items():
             (self.folder / f"{module}.py").write_text(dedent(source))
+        importlib.invalidate_caches()
 
 
 @pytest.fixture
@@ -48,25 +48,34 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(folder)
 
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
+@dataclass(frozen=True)
+class Result:
+    """What a run of the command gave."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Result]
 
 
 @pytest.fixture
-def tpumlir(tmp_path: Path) -> Command:
-    """Runs the command in a process of its own, as a user does, in a folder of its own."""
+def tpumlir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command in a folder of its own, ``work``; keyword arguments are environment variables."""
     work = tmp_path / "work"
-    work.mkdir()
-    paths = [str(tmp_path / "site"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    work.mkdir(exist_ok=True)
 
-    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tpumlir_core", *map(str, arguments)],
-            cwd=work,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path), **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    def run(*arguments: str | Path, **environment: str) -> Result:
+        with monkeypatch.context() as patch:
+            patch.chdir(work)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main([str(argument) for argument in arguments])
+        code = ended.value.code
+        assert isinstance(code, int)
+        printed = capsys.readouterr()
+        return Result(code, printed.out, printed.err)
 
     return run
