@@ -8,7 +8,9 @@ from tpumlir_core.passes.rewriting import Rewriter, Rules
 
 
 def _reshape(op: Operation, source: Value, rewriter: Rewriter) -> bool:
-    """Replace ``op`` by a Reshape of ``source`` to its shape."""
+    """Replace ``op`` by a Reshape of ``source`` to its shape; not for empty tensors, as 0 means another thing in a Reshape."""
+    if 0 in op.output.shape:
+        return False
     made = rewriter.insert(top.Reshape, [source], op.name, shape=op.output.shape)
     rewriter.replace(op, made.output)
     return True
@@ -24,7 +26,8 @@ def _moves_nothing(op: Operation) -> bool:
         case top.Reshape() | top.Flatten() | top.Squeeze() | top.Unsqueeze() | top.Expand() | top.Tile() | top.Upsample(do_relu=False):
             return True
         case top.Permute():
-            return op.order == tuple(range(len(op.order)))
+            rank = len(op.input.shape)
+            return op.order_of(rank) == tuple(range(rank))
         case top.Concat():
             return len(op.operands) == 1 and not op.do_relu
         case top.Split():
@@ -54,7 +57,7 @@ def plain_reshape(op: Operation, rewriter: Rewriter) -> bool:
     below = op.input.owner
     if isinstance(below, top.Reshape):
         return _reshape(op, below.input, rewriter)
-    if len(op.operands) == 1 and op.shape == op.output.shape:
+    if len(op.operands) == 1 and op.shape == op.output.shape and op.flatten_start_dim == -1:
         return False
     return _reshape(op, op.input, rewriter)
 
@@ -62,11 +65,10 @@ def plain_reshape(op: Operation, rewriter: Rewriter) -> bool:
 def transpose(op: Operation, rewriter: Rewriter) -> bool:
     """Transpose is a Permute that swaps two axes."""
     assert isinstance(op, top.Transpose)
-    order = list(range(len(op.output.shape)))
-    if not order:
+    rank = len(op.output.shape)
+    if rank < 2:
         return rewriter.forward(op, op.input)
-    order[op.dim0], order[op.dim1] = order[op.dim1], order[op.dim0]
-    made = rewriter.insert(top.Permute, [op.input], op.name, order=tuple(order))
+    made = rewriter.insert(top.Permute, [op.input], op.name, order=op.order_of(rank))
     rewriter.replace(op, made.output)
     return True
 
@@ -74,13 +76,15 @@ def transpose(op: Operation, rewriter: Rewriter) -> bool:
 def plain_permute(op: Operation, rewriter: Rewriter) -> bool:
     """A Permute of a Permute is one; a Permute that keeps the order of all axes longer than 1 is a Reshape."""
     assert isinstance(op, top.Permute)
-    long = [axis for axis in op.order if op.input.shape[axis] != 1]
+    order = op.order_of(len(op.input.shape))
+    long = [axis for axis in order if op.input.shape[axis] != 1]
     if long == sorted(long):
         return _reshape(op, op.input, rewriter)
     below = op.input.owner
     if not isinstance(below, top.Permute):
         return False
-    made = rewriter.insert(top.Permute, [below.input], op.name, order=tuple(below.order[axis] for axis in op.order))
+    inner = below.order_of(len(order))
+    made = rewriter.insert(top.Permute, [below.input], op.name, order=tuple(inner[axis] for axis in order))
     rewriter.replace(op, made.output)
     return True
 

@@ -71,11 +71,13 @@ class _Builder:
         while types and types[-1].absent:
             types.pop()
         names = self.result_names(entry, len(types), len(entry.result_types))
-        inferred = self.inferred(entry, op, operands) if cls.operand_specs else []
         for value in operands:
             op.append_operand(value)
-        for index, (name, given) in enumerate(zip(names, types, strict=True)):
-            op.results.append(Value(name, self.result_type(entry, given, inferred, index), op, index))
+        if all(t.tensor for t in types):
+            op.results = [Value(name, t.tensor, op, i) for i, (name, t) in enumerate(zip(names, types, strict=True)) if t.tensor]
+        inferred = self.inferred(entry, op, operands) if cls.operand_specs else []
+        result_types = [self.result_type(entry, given, inferred, index) for index, given in enumerate(types)]
+        op.results = [Value(name, t, op, i) for i, (name, t) in enumerate(zip(names, result_types, strict=True))]
         self.bind(entry, [*op.results, *[None] * (len(entry.result_types) - len(types))])
         self.operations.append(op)
 
