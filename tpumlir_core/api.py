@@ -14,7 +14,7 @@ plugins, the seconds of every stage and who watches; without one, each call make
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tpumlir_core.checks import (
@@ -45,6 +45,7 @@ def compile(
     quantize: str = "F32",
     options: ImportOptions = ImportOptions(),
     lowering: LoweringOptions = LoweringOptions(),
+    print_after: Collection[str] = (),
     verification: Verification | None = None,
     session: Session | None = None,
 ) -> Artifact:
@@ -53,7 +54,7 @@ def compile(
     if model.suffix == TEXT_SUFFIX:
         module = open_module(model, session=session)
     else:
-        module = transform(model, options=options, verification=verification, session=session)
+        module = transform(model, options=options, print_after=print_after, verification=verification, session=session)
     return deploy(module, chip=chip, quantize=quantize, lowering=lowering, verification=verification, session=session)
 
 
@@ -62,16 +63,20 @@ def transform(
     *,
     options: ImportOptions = ImportOptions(),
     frontend: str = "",
+    print_after: Collection[str] = (),
     verification: Verification | None = None,
     session: Session | None = None,
 ) -> Module:
-    """A source model as an optimized Top module. The frontend is the one that recognizes the file, unless named."""
+    """A source model as an optimized Top module. The frontend is the one that recognizes the file, unless named.
+
+    ``print_after`` names passes after which the module's text goes to stderr ("all": each).
+    """
     session = session or Session()
     name, reader = require(FRONTEND, frontend, model, session.plugins)
     with session.stage("import", str(model)), session.plugins.calling(FRONTEND, name, "load"):
         module = reader.load(model, options)
     with session.stage("optimize", module.name):
-        run_pipeline("optimize", module)
+        run_pipeline("optimize", module, print_after=print_after)
     if verification is not None:
         with session.stage("run source", str(model)), session.plugins.calling(FRONTEND, name, "run"):
             expected = reader.run(model, verification.inputs, options)

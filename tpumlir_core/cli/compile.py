@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from tpumlir_core.cli.options import FILE, import_options, json_option, take_import_options, take_verification, verification_options
+from tpumlir_core.cli.options import (
+    FILE,
+    check_passes,
+    import_options,
+    json_option,
+    print_after_option,
+    take_import_options,
+    take_verification,
+    verification_options,
+)
 
 
 @click.command("compile")
@@ -16,20 +25,23 @@ from tpumlir_core.cli.options import FILE, import_options, json_option, take_imp
 @click.option("--chip", required=True, help="The target, as `tpumlir plugins list` names it.")
 @click.option("--quantize", default="F32", show_default=True, help="F32, F16, BF16 or INT8; what the quantizers and the chip have.")
 @import_options
+@print_after_option
 @verification_options
 @json_option
-def command(model: Path, output: Path, chip: str, quantize: str, as_json: bool, **rest: Any) -> None:
+def command(model: Path, output: Path, chip: str, quantize: str, print_after: tuple[str, ...], as_json: bool, **rest: Any) -> None:
     """Compile MODEL (a source model or .mlir) for a chip."""
     from tpumlir_core import api
     from tpumlir_core.cli.report import print_artifact, session
     from tpumlir_core.files import check_output
 
     check_output(output)
+    check_passes(print_after)
     artifact = api.compile(
         model,
         chip=chip,
         quantize=quantize.upper(),
         options=take_import_options(rest),
+        print_after=print_after,
         verification=take_verification(rest),
         session=session(),
     )

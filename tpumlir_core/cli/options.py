@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tpumlir_core.errors import InputError
+
 if TYPE_CHECKING:
     from tpumlir_core.checks import Verification
     from tpumlir_core.plugins.extension_points import ImportOptions
@@ -79,6 +81,12 @@ def import_options(command: Decorated) -> Decorated:
     return command
 
 
+def print_after_option(command: Decorated) -> Decorated:
+    """``--print-after``, which ``check_passes`` checks."""
+    text = "Print the network to stderr after these passes; all: after each."
+    return _text("--print-after", read_words, "PASSES", text)(command)
+
+
 def verification_options(command: Decorated) -> Decorated:
     """``--test-input`` and ``--tolerance``, which ``take_verification`` reads."""
     command = tolerance_option(command)
@@ -107,6 +115,16 @@ def take_import_options(values: dict[str, Any]) -> ImportOptions:
         model_data=values.pop("model_data"),
         name=values.pop("model_name"),
     )
+
+
+def check_passes(names: tuple[str, ...]) -> None:
+    """Raises InputError when a name of ``--print-after`` is no pass."""
+    from tpumlir_core.passes import builtin_registry
+
+    known = builtin_registry().passes()
+    unknown = [name for name in names if name not in (*known, "all")]
+    if unknown:
+        raise InputError(f"--print-after {unknown[0]}: no such pass; there is {', '.join(known)}, or all")
 
 
 def take_verification(values: dict[str, Any]) -> Verification | None:

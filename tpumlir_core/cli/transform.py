@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from tpumlir_core.cli.options import FILE, import_options, json_option, take_import_options, take_verification, verification_options
+from tpumlir_core.cli.options import (
+    FILE,
+    check_passes,
+    import_options,
+    json_option,
+    print_after_option,
+    take_import_options,
+    take_verification,
+    verification_options,
+)
 
 
 @click.command("transform")
@@ -15,17 +24,24 @@ from tpumlir_core.cli.options import FILE, import_options, json_option, take_imp
 @click.option("--mlir", "output", type=FILE, required=True, help="The .mlir to write; its weights come beside it.")
 @click.option("--frontend", default="", help="Read MODEL with this frontend instead of the one that recognizes it.")
 @import_options
+@print_after_option
 @verification_options
 @json_option
-def command(model: Path, output: Path, frontend: str, as_json: bool, **rest: Any) -> None:
+def command(model: Path, output: Path, frontend: str, print_after: tuple[str, ...], as_json: bool, **rest: Any) -> None:
     """Import MODEL as an optimized Top network."""
     from tpumlir_core import api
     from tpumlir_core.cli.report import print_module, session
     from tpumlir_core.files import check_output
 
     check_output(output)
+    check_passes(print_after)
     module = api.transform(
-        model, options=take_import_options(rest), frontend=frontend, verification=take_verification(rest), session=session()
+        model,
+        options=take_import_options(rest),
+        frontend=frontend,
+        print_after=print_after,
+        verification=take_verification(rest),
+        session=session(),
     )
     api.save_module(module, output)
     print_module(module, output, as_json)
