@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Function, Module, Operation, Value
 from tpumlir_core.ir.tpu import lowered_class
-from tpumlir_core.passes import decompose
+from tpumlir_core.passes import run_pipeline
 from tpumlir_core.plugins.extension_points import LoweringOptions, Quantizer, Target
 
 _KEPT = ("top.Input", "top.Weight")
@@ -24,7 +24,7 @@ class FloatQuantizer(Quantizer):
         return ("F32",)
 
     def lower(self, module: Module, target: Target, options: LoweringOptions) -> Module:
-        decompose(module, lambda op: target.supports(op, options.mode) is None)
+        run_pipeline("prepare", module, supported=lambda op: target.supports(op, options.mode) is None)
         reasons = []
         for op in module.function.operations:
             if op.opcode not in _KEPT:

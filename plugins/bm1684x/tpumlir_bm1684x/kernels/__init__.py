@@ -6,7 +6,7 @@ from importlib import import_module
 
 from tpumlir_sophgo.kernel import KernelRegistry
 
-FAMILIES = ("binary", "activation", "convolution", "movement", "reduce", "softmax", "interp", "normalization")
+FAMILIES = ("activation", "binary", "convolution", "interp", "matmul", "movement", "normalization", "pooling", "reduce", "softmax")
 
 
 def registry() -> KernelRegistry:

@@ -90,7 +90,7 @@ def choose_kernel(op: Operation, registry: KernelRegistry) -> Kernel | GlobalKer
     """The kernel for an operation (local before global), or the reason why there is none."""
     reasons: list[str] = []
     for table in (registry.local, registry.whole):
-        kernel = table.get(op.opcode)
+        kernel = table.get(op.opcode.replace("top.", "tpu."))
         if kernel is None:
             continue
         reason = kernel.supports(op)
