@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,21 +18,20 @@ SMALL = st.integers(1, 3)
 
 
 @st.composite
-def windows(draw: st.DrawFn, dims: st.SearchStrategy[int] = SMALL, dilate: bool = True, least: int = 1) -> dict[str, list[int]]:
+def windows(draw: st.DrawFn, dims: st.SearchStrategy[int] = SMALL, dilate: bool = True) -> dict[str, Any]:
     n = draw(dims)
-    draw_n = lambda low, high: draw(st.lists(st.integers(low, high), min_size=n, max_size=n))  # noqa: E731
-    kernel, strides = draw_n(least, 4), draw_n(1, 3)
-    dilations = draw_n(1, 2) if dilate else [1] * n
+    kernel, strides, dilations, extra = (
+        draw(st.lists(st.integers(low, high), min_size=n, max_size=n)) for low, high in ((1, 4), (1, 3), (1, 2 if dilate else 1), (0, 6))
+    )
     begins = [draw(st.integers(0, k - 1)) for k in kernel]
     ends = [draw(st.integers(0, k - 1)) for k in kernel]
-    extra = draw_n(0, 6)
     spatial = [max(1, d * (k - 1) + 1 - b - e) + x for k, d, b, e, x in zip(kernel, dilations, begins, ends, extra, strict=True)]
     return {"spatial": spatial, "kernel_shape": kernel, "strides": strides, "pads": begins + ends, "dilations": dilations}
 
 
 @FEW
 @given(windows(), SMALL, SMALL, SMALL, st.integers(1, 2), st.booleans())
-def test_conv(window: dict[str, list[int]], group: int, ic: int, oc: int, batch: int, bias: bool) -> None:
+def test_conv(window: dict[str, Any], group: int, ic: int, oc: int, batch: int, bias: bool) -> None:
     spatial = window.pop("spatial")
     inputs = [normal(1, batch, group * ic, *spatial), normal(2, group * oc, ic, *window["kernel_shape"])]
     inputs += [normal(3, group * oc)] if bias else []
@@ -41,7 +42,7 @@ def test_conv(window: dict[str, list[int]], group: int, ic: int, oc: int, batch:
 @pytest.mark.parametrize("kernel", [2, 3])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_auto_pad(auto_pad: str, kernel: int, stride: int) -> None:
-    shape = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "auto_pad": auto_pad}
+    shape: dict[str, Any] = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "auto_pad": auto_pad}
     image = normal(1, 2, 3, 7, 8)
     inputs = [image, normal(2, 4, 3, kernel, kernel)]
     assert_same(evaluate(top.Conv, inputs, pads=[], **shape), run_node("Conv", inputs, **shape))
@@ -51,7 +52,7 @@ def test_auto_pad(auto_pad: str, kernel: int, stride: int) -> None:
 
 def test_conv_activation() -> None:
     inputs = [normal(1, 1, 70, 5, 5), normal(2, 6, 70, 1, 1)]
-    window = {"kernel_shape": [1, 1], "strides": [1, 1], "pads": [0] * 4}
+    window: dict[str, Any] = {"kernel_shape": [1, 1], "strides": [1, 1], "pads": [0] * 4}
     plain = run_node("Conv", inputs, **window)[0]
     assert_same(evaluate(top.Conv, inputs, do_relu=True, relu_limit=6.0, **window), [plain.clip(0, 6)])
     assert_same(evaluate(top.Conv, inputs, do_relu=True, **window), [np.maximum(plain, 0)])
@@ -72,7 +73,7 @@ def test_conv_rejects_a_filter_of_other_channels() -> None:
 
 @FEW
 @given(windows(), SMALL, SMALL, SMALL, st.booleans(), st.data())
-def test_deconv(window: dict[str, list[int]], group: int, ic: int, oc: int, bias: bool, data: st.DataObject) -> None:
+def test_deconv(window: dict[str, Any], group: int, ic: int, oc: int, bias: bool, data: st.DataObject) -> None:
     spatial = window.pop("spatial")
     window["output_padding"] = [data.draw(st.integers(0, s - 1)) for s in window["strides"]]
     image, weights = normal(1, 2, group * ic, *spatial), normal(2, group * ic, oc, *window["kernel_shape"])
@@ -91,7 +92,7 @@ def test_deconv(window: dict[str, list[int]], group: int, ic: int, oc: int, bias
 
 @FEW
 @given(windows(dilate=False), st.booleans(), st.booleans())
-def test_pools(window: dict[str, list[int]], ceil_mode: bool, count_include_pad: bool) -> None:
+def test_pools(window: dict[str, Any], ceil_mode: bool, count_include_pad: bool) -> None:
     spatial = window.pop("spatial")
     del window["dilations"]
     image = normal(4, 2, 3, *spatial)
@@ -105,7 +106,7 @@ def test_pools(window: dict[str, list[int]], ceil_mode: bool, count_include_pad:
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=3))
 def test_global_pools(spatial: list[int]) -> None:
     image = normal(5, 2, 65, *spatial)
-    every = {"kernel_shape": [], "strides": [], "pads": []}
+    every: dict[str, Any] = {"kernel_shape": [], "strides": [], "pads": []}
     assert_same(evaluate(top.AvgPool, [image], count_include_pad=True, **every), run_node("GlobalAveragePool", [image]))
     assert_same(evaluate(top.MaxPool, [image], **every), run_node("GlobalMaxPool", [image]))
     flat = evaluate(top.AvgPool, [image], keepdims=False, **every)
@@ -120,8 +121,8 @@ def test_adaptive_average_pool() -> None:
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[list[int], list[int]]:
     full = draw(st.lists(st.integers(1, 3), max_size=3))
-    thin = lambda: [d if draw(st.booleans()) else 1 for d in full][draw(st.integers(0, len(full))):]  # noqa: E731
-    return thin(), thin()
+    left, right = ([d if draw(st.booleans()) else 1 for d in full][draw(st.integers(0, len(full))) :] for _ in range(2))
+    return left, right
 
 
 @FEW

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,7 +74,7 @@ def test_norms_without_weights() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
 def test_lrn(size: int) -> None:
     values = normal(1, 2, 7, 3, 4) * 3
-    attributes = {"size": size, "alpha": 0.2, "beta": 0.6, "bias": 1.5}
+    attributes: dict[str, Any] = {"size": size, "alpha": 0.2, "beta": 0.6, "bias": 1.5}
     if size % 2:
         assert_same(evaluate(top.LRN, [values], **attributes), run_node("LRN", [values], **attributes))
     squares = np.pad(values**2, ((0, 0), ((size - 1) // 2, size // 2), (0, 0), (0, 0)))

@@ -220,12 +220,12 @@ class MatMul(Operation):
             left = left.swapaxes(-1, -2)
         if self.right_transpose and right.ndim > 1:
             right = right.swapaxes(-1, -2)
-        result = np.asarray(np.matmul(left, right))
+        result: Array = np.matmul(left, right)
         if not self.keep_dims:
             result = result.reshape(-1, result.shape[-1])
         if bias is not None:
             result = result + bias
-        return [activate(result, self.do_relu, self.relu_limit)]
+        return [np.asarray(activate(result, self.do_relu, self.relu_limit))]
 
     def flops(self) -> int:
         inner = self.input.shape[-2 if self.left_transpose and len(self.input.shape) > 1 else -1]

@@ -84,7 +84,8 @@ class GatherND(Operation):
         batch = indices.shape[: self.batch_dims]
         grids = np.indices((*batch, *(1,) * (indices.ndim - 1 - self.batch_dims)))[: self.batch_dims]
         picks = [whole(indices[..., i], values.shape[self.batch_dims + i]) for i in range(indices.shape[-1])]
-        return [values[(*grids, *picks)].reshape(*indices.shape[:-1], *values.shape[self.batch_dims + len(picks) :])]
+        shape = (*indices.shape[:-1], *values.shape[self.batch_dims + len(picks) :])
+        return [np.asarray(values[(*grids, *picks)]).reshape(shape)]
 
 
 @op("top.ScatterElements", "input,indices,updates")

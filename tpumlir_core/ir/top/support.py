@@ -120,7 +120,7 @@ class Pointwise(Operation):
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         # Values outside the domain give inf or nan, as on the hardware: no warning.
         with np.errstate(all="ignore"):
-            return [self.apply(real(inputs)).astype(np.float32, copy=False)]
+            return [np.asarray(self.apply(real(inputs)), np.float32)]
 
     def flops(self) -> int:
         return self.cost * elements(self)
@@ -141,7 +141,7 @@ class Broadcasting(Operation):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         with np.errstate(all="ignore"):
-            return [self.combine([real(inputs, i) for i in range(len(inputs))]).astype(np.float32, copy=False)]
+            return [np.asarray(self.combine([real(inputs, i) for i in range(len(inputs))]), np.float32)]
 
     def flops(self) -> int:
         return self.cost * elements(self) * max(1, len(self.operands) - 1)
