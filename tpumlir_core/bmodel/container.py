@@ -6,6 +6,7 @@ Header, little-endian u32: magic 0xFF55AAEE, header bytes, flatbuffer bytes, byt
 
 from __future__ import annotations
 
+import hashlib
 import struct
 
 from tpumlir_core.bmodel.flatbuffer import Decoder, Encoder
@@ -43,7 +44,7 @@ def read_model(data: bytes | memoryview) -> Model:
 
 def write_model(model: Model) -> bytes:
     """The file of a model. Binaries with equal bytes are stored once. The same model gives the same bytes."""
-    starts: dict[bytes | memoryview, int] = {}
+    starts: dict[bytes, int] = {}
     chunks: list[bytes | memoryview] = []
     end = 0
 
@@ -51,12 +52,13 @@ def write_model(model: Model) -> bytes:
         nonlocal end
         if not len(data):
             return 0, 0
-        if data not in starts:
-            starts[data] = end
+        key = hashlib.sha256(data).digest()
+        if key not in starts:
+            starts[key] = end
             padding = -len(data) % ALIGNMENT
             chunks.extend((data, bytes(padding)))
             end += len(data) + padding
-        return starts[data], len(data)
+        return starts[key], len(data)
 
     tables = Encoder(place).finish(model)
     tables += bytes(-(HEADER_BYTES + len(tables)) % ALIGNMENT)

@@ -83,7 +83,7 @@ class BmodelNet:
     chip: str
     inputs: tuple[BmodelTensor, ...]
     outputs: tuple[BmodelTensor, ...]
-    coeff: bytes
+    coeff: bytes | memoryview
     coeff_address: int
     neuron_address: int
     neuron_bytes: int
