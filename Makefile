@@ -32,7 +32,7 @@ lint: $(STAMP)
 	$(BIN)/mypy tpumlir_core $(foreach plugin,$(filter-out umbrella,$(PLUGINS)),plugins/$(plugin)/tpumlir_$(plugin)) demo
 
 demo: cmodel
-	$(BIN)/python demo/centerface.py
+	$(BIN)/python -m demo.centerface
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
