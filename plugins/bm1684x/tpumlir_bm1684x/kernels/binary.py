@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.arithmetic import Rounding
-from tpumlir_bm1684x.kernels.common import ElementwiseKernel, Scratch
+from tpumlir_bm1684x.kernels.common import ElementwiseKernel, FunctionKernel, Scratch
 from tpumlir_core.ir import Array, Operation
 from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.tensor import LocalTensor
 
 Step = tuple[str, LocalTensor]
+_LEAST_DIVISOR = 2.0**-120  # the reciprocal of a smaller one is no normal number
 
 
 def chain(first: LocalTensor, steps: Sequence[Step], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
@@ -80,30 +81,51 @@ def _order(op: Any) -> list[int]:
     return order[::-1] if op.is_reverse else order
 
 
-Emit = Callable[[Any, LocalTensor, LocalTensor, Bm1684xEmitter], None]
+def add_constant(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """``x + const_val``."""
+    e.binary("add", out, x, op.const_val)
 
 
-class ConstantKernel(ElementwiseKernel):
-    """One operand and a constant, in one instruction."""
-
-    def __init__(self, instruction: Emit) -> None:
-        self.instruction = instruction
-
-    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
-        self.instruction(op, out, operands[0], e)
-
-
-def _subtract_constant(op: Any, out: LocalTensor, x: LocalTensor, e: Bm1684xEmitter) -> None:
+def subtract_constant(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """``x - const_val``, or the other way."""
     e.binary("sub", out, *((op.const_val, x) if op.is_reverse else (x, op.const_val)))
 
 
-def _divide_constant(op: Any, out: LocalTensor, x: LocalTensor, e: Bm1684xEmitter) -> None:
+def multiply_constant(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """``x * const_val``."""
+    e.binary("mul", out, x, op.const_val)
+
+
+def divide_constant(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """``x / const_val`` as a product, or the other way."""
     if op.is_reverse:
         e.divide(out, op.const_val, x)
-    elif op.const_val == 0:
+    elif abs(op.const_val) < _LEAST_DIVISOR:
         e.divide(out, x, op.const_val)
     else:
         e.binary("mul", out, x, 1 / op.const_val)
+
+
+def max_constant(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """The greater of x and ``const_val``."""
+    e.binary("max", out, x, op.const_val)
+
+
+def min_constant(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """The lesser of x and ``const_val``."""
+    e.binary("min", out, x, op.const_val)
+
+
+def reciprocal(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """``const_val / x``."""
+    e.divide(out, op.const_val, x)
+
+
+def clip(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+    """``min(max(x, low), high)``."""
+    (a,) = s.like(out, 1)
+    e.binary("max", a, x, op.min)
+    e.binary("min", out, a, op.max)
 
 
 class ModuloKernel(ElementwiseKernel):
@@ -120,17 +142,6 @@ class ModuloKernel(ElementwiseKernel):
         e.binary("sub", out, x, a)
 
 
-class ClipKernel(ElementwiseKernel):
-    """``min(max(x, low), high)``."""
-
-    buffers = 1
-
-    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
-        a = s.take(out.shape)
-        e.binary("max", a, operands[0], op.min)
-        e.binary("min", out, a, op.max)
-
-
 def register(registry: KernelRegistry) -> None:
     """Arithmetic kernels."""
     registry.add("tpu.Add", WeightedKernel("add"))
@@ -139,12 +150,12 @@ def register(registry: KernelRegistry) -> None:
     registry.add("tpu.Max", ChainKernel("max"))
     registry.add("tpu.Min", ChainKernel("min"))
     registry.add("tpu.Div", DivideKernel("div"))
-    registry.add("tpu.AddConst", ConstantKernel(lambda op, out, x, e: e.binary("add", out, x, op.const_val)))
-    registry.add("tpu.SubConst", ConstantKernel(_subtract_constant))
-    registry.add("tpu.MulConst", ConstantKernel(lambda op, out, x, e: e.binary("mul", out, x, op.const_val)))
-    registry.add("tpu.DivConst", ConstantKernel(_divide_constant))
-    registry.add("tpu.MaxConst", ConstantKernel(lambda op, out, x, e: e.binary("max", out, x, op.const_val)))
-    registry.add("tpu.MinConst", ConstantKernel(lambda op, out, x, e: e.binary("min", out, x, op.const_val)))
-    registry.add("tpu.Reciprocal", ConstantKernel(lambda op, out, x, e: e.divide(out, op.const_val, x)))
+    registry.add("tpu.AddConst", FunctionKernel(add_constant))
+    registry.add("tpu.SubConst", FunctionKernel(subtract_constant))
+    registry.add("tpu.MulConst", FunctionKernel(multiply_constant))
+    registry.add("tpu.DivConst", FunctionKernel(divide_constant))
+    registry.add("tpu.MaxConst", FunctionKernel(max_constant))
+    registry.add("tpu.MinConst", FunctionKernel(min_constant))
+    registry.add("tpu.Reciprocal", FunctionKernel(reciprocal))
+    registry.add("tpu.Clip", FunctionKernel(clip, buffers=1))
     registry.add("tpu.Mod tpu.Remainder", ModuloKernel())
-    registry.add("tpu.Clip", ClipKernel())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from math import prod
@@ -31,6 +31,10 @@ class Scratch:
     def take(self, shape: Shape4, element: ElementType = F32) -> LocalTensor:
         """A tensor in the standard layout."""
         return LocalTensor.aligned(arch(), self.take_bytes(aligned_bytes(arch(), shape, element)), shape, element)
+
+    def like(self, tensor: LocalTensor, count: int) -> Iterator[LocalTensor]:
+        """``count`` tensors of the shape and element type of another one."""
+        return (self.take(tensor.shape, tensor.element) for _ in range(count))
 
     def take_bytes(self, size: int) -> int:
         """The address of ``size`` bytes."""
@@ -283,6 +287,25 @@ def clamp_relu(out: LocalTensor, x: LocalTensor, limit: float, e: Bm1684xEmitter
     e.binary("max", out, x, 0.0)
     if limit > 0:
         e.binary("min", out, out, limit)
+
+
+Function = Callable[[Any, LocalTensor, LocalTensor, Scratch, Bm1684xEmitter], None]
+
+
+class FunctionKernel(ElementwiseKernel):
+    """A function of one operand, given as ``function(op, out, x, s, e)`` with the scratch that it takes.
+
+    ``packed``: x has to be in the standard layout.
+    """
+
+    def __init__(self, function: Function, buffers: int = 0, tables: int = 0, packed: bool = False) -> None:
+        self.function = function
+        self.buffers = buffers
+        self.tables = tables
+        self.packed = frozenset({0}) if packed else frozenset()
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        self.function(op, out, operands[0], s, e)
 
 
 def _has_relu(op: Any) -> bool:
