@@ -6,7 +6,6 @@ Header, little-endian u32: magic 0xFF55AAEE, header bytes, flatbuffer bytes, byt
 
 from __future__ import annotations
 
-import hashlib
 import struct
 
 from tpumlir_core.bmodel.flatbuffer import Decoder, Encoder
@@ -18,6 +17,8 @@ HEADER_BYTES = 64
 ALIGNMENT = 4096
 """Alignment of the binaries in the file, bytes."""
 _HEADER = struct.Struct("<4I")
+_HEAD_BYTES = 64
+"""Binaries of one size that begin with equal bytes are compared whole."""
 
 
 def read_model(data: bytes | memoryview) -> Model:
@@ -44,7 +45,7 @@ def read_model(data: bytes | memoryview) -> Model:
 
 def write_model(model: Model) -> bytes:
     """The file of a model. Binaries with equal bytes are stored once. The same model gives the same bytes."""
-    starts: dict[bytes, int] = {}
+    stored: dict[tuple[int, bytes], list[tuple[bytes | memoryview, int]]] = {}
     chunks: list[bytes | memoryview] = []
     end = 0
 
@@ -52,13 +53,16 @@ def write_model(model: Model) -> bytes:
         nonlocal end
         if not len(data):
             return 0, 0
-        key = hashlib.sha256(data).digest()
-        if key not in starts:
-            starts[key] = end
-            padding = -len(data) % ALIGNMENT
-            chunks.extend((data, bytes(padding)))
-            end += len(data) + padding
-        return starts[key], len(data)
+        alike = stored.setdefault((len(data), bytes(data[:_HEAD_BYTES])), [])
+        for known, start in alike:
+            if known == data:
+                return start, len(data)
+        start = end
+        alike.append((data, start))
+        padding = -len(data) % ALIGNMENT
+        chunks.extend((data, bytes(padding)))
+        end += len(data) + padding
+        return start, len(data)
 
     tables = Encoder(place).finish(model)
     tables += bytes(-(HEADER_BYTES + len(tables)) % ALIGNMENT)
