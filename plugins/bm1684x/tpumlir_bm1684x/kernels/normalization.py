@@ -62,28 +62,29 @@ class NormalizationKernel(AxisKernel):
 
     def work_bytes(self, op: Operation, shape: Shape4, axis: int) -> int:
         statistic = with_size(shape, axis, 1)
-        wholes = (1 + self.centred) * aligned_bytes(arch(), shape, F32)
-        return self.fixed_bytes(op) + 2 * aligned_bytes(arch(), statistic, F32) + wholes + fold_bytes(shape, statistic)
+        buffers = 2 * aligned_bytes(arch(), statistic, F32) + aligned_bytes(arch(), shape, F32)
+        return self.fixed_bytes(op) + buffers + fold_bytes(shape, statistic)
 
     def compute(self, op: Any, out: LocalTensor, x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> None:
         factors = self._factors(op, x.shape, axis, tile, s, e)
         sums, root = (s.take(with_size(x.shape, axis, 1)) for _ in range(2))
-        spare = out
+        spare = s.take(x.shape)
+        squares = spare
         if self.centred:
             fold(e, "add", sums, x, Scratch(s.top))
             e.linear(sums, sums, 1 / x.shape[axis], 0.0)
-            spare = s.take(x.shape)
             e.binary("sub", spare, x, sums)
-            x = spare
-        squares = s.take(x.shape)
+            x, squares = spare, out
         e.binary("mul", squares, x, x)
         fold(e, "add", sums, squares, Scratch(s.top))
         e.linear(sums, sums, *self.spread_of(op, x.shape[axis]))
         e.reciprocal_sqrt(root, sums)
         steps = [("mul", root), *factors]
-        for (operation, factor), target in zip(steps, (*(squares, spare)[: len(steps) - 1], out), strict=True):
-            e.binary(operation, target, x, factor)
-            x = target
+        target = out if len(steps) % 2 or self.centred else spare
+        for i, (operation, factor) in enumerate(steps):
+            last = i == len(steps) - 1
+            e.binary(operation, out if last else target, x, factor)
+            x, target = target, spare if target is out else out
 
     def _factors(
         self, op: Operation, shape: Shape4, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter
@@ -154,7 +155,6 @@ class NormalizeKernel(NormalizationKernel):
 
 def register(registry: KernelRegistry) -> None:
     """Register the kernels of this module."""
-    registry.add("tpu.LayerNorm", LayerNormKernel())
     registry.add("tpu.RMSNorm", RmsNormKernel())
     registry.add("tpu.PixelNorm", PixelNormKernel())
     registry.add("tpu.Normalize", NormalizeKernel())

@@ -37,34 +37,33 @@ def runs(shape: Sequence[int], axes: Sequence[int]) -> list[tuple[int, bool]]:
     return found
 
 
-def factor_near(size: int, wanted: int) -> int:
-    """The smallest divisor of ``size`` that is at least ``wanted``, else the largest one below."""
-    divisors = [d for d in range(1, min(size, 65535) + 1) if size % d == 0] if size < 4096 else _divisors(size)
-    larger = [d for d in divisors if d >= wanted]
-    return larger[0] if larger else divisors[-1]
-
-
-def _divisors(size: int) -> list[int]:
+def divisors(size: int) -> list[int]:
+    """Divisors that an axis of an instruction can have, in order."""
     small = [d for d in range(1, int(size**0.5) + 1) if size % d == 0]
     return sorted(d for d in {*small, *(size // d for d in small)} if d <= 65535)
 
 
+def lane_factor(size: int, inner: int = 1, outer: int = 1) -> int:
+    """The divisor d of ``size`` for which outer * d channels of size / d * inner elements take the fewest cycles a pass."""
+    lanes, width = arch().lanes, arch().eu_bytes // F32.bytes
+    return min(divisors(size), key=lambda d: ceil_div(outer * d, lanes) * ceil_div(size // d * inner, width))
+
+
 def pairs_of(parts: list[tuple[int, bool]]) -> list[Pair]:
     """Candidate (operand view, result view) pairs for alternating runs; [] where four axes do not suffice."""
-    lanes = arch().lanes
     flags = "".join("R" if r else "K" for _, r in parts)
     sizes = [s for s, _ in parts]
     if flags in ("", "K"):
         a = prod(sizes)
-        c = factor_near(a, lanes)
+        c = lane_factor(a)
         return [((1, c, 1, a // c), (1, c, 1, a // c))]
     if flags in ("R", "KR"):
         outer, axis = (1, sizes[0]) if flags == "R" else sizes
-        d = factor_near(axis, lanes)
+        d = lane_factor(axis)
         return [((1, outer, 1, axis), (1, outer, 1, 1)), ((outer, d, 1, axis // d), (outer, 1, 1, 1))]
     if flags in ("RK", "KRK"):
         outer, axis, inner = (1, *sizes) if flags == "RK" else tuple(sizes)
-        c = factor_near(inner, lanes)
+        c = lane_factor(inner)
         return [
             ((1, outer, axis, inner), (1, outer, 1, inner)),
             ((outer * axis, c, 1, inner // c), (outer, c, 1, inner // c)),
