@@ -1,4 +1,4 @@
-"""What the kernels of convolutions share: the problem an operation poses, and filters laid out in the lanes."""
+"""What the kernels of convolutions share: the problem an operation poses, filters in the lanes, and groups of channels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from tpumlir_bm1684x.chip import arch
-from tpumlir_bm1684x.instructions.convolution import LIMIT
-from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
+from tpumlir_bm1684x.kernels.common import F32, is_weight
+from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, batches
 from tpumlir_core.ir import Array, Operation
 from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.tensor import Box, Shape4
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,8 @@ class Problem:
         return any(a.stride > LIMIT or (a.kernel > 1 and a.dilation > LIMIT + 1) for a in (self.rows, self.columns))
 
     @property
-    def per_group(self) -> Pair:
-        """Input and output channels of a group."""
-        return (self.x[1] // self.groups, self.y[1] // self.groups)
+    def taps(self) -> int:
+        return self.rows.kernel * self.columns.kernel
 
     def windows(self, out: Box) -> tuple[Window, Window]:
         return self.rows.window(out.start[2], out.size[2]), self.columns.window(out.start[3], out.size[3])
@@ -74,3 +75,52 @@ def by_lane(rows: Array) -> Array:
     full = np.zeros((ceil_div(count, lanes) * lanes, length), np.float32)
     full[:count] = rows
     return np.ascontiguousarray(full.reshape(-1, lanes, length).transpose(1, 0, 2)).reshape(lanes, -1)
+
+
+def refused(op: Any) -> str | None:
+    """Why a convolution, transposed or not, cannot be done; None if it can."""
+    if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
+        return "only F32"
+    if len(op.kernel_shape) > 2:
+        return f"{len(op.kernel_shape)} spatial axes"
+    if not is_weight(op.operands[1]) or (has_bias(op) and not is_weight(op.operands[2])):
+        return "a filter or bias that is computed"
+    return None
+
+
+@dataclass(frozen=True)
+class ChannelGroups:
+    """Groups of channels (``inputs`` and ``outputs`` each) over a range of output channels."""
+
+    inputs: int
+    outputs: int
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, x: Shape4, y: Shape4, groups: int, out: Box) -> ChannelGroups:
+        """Those of the tile ``out`` of a convolution from ``x`` to ``y``."""
+        return cls(x[1] // groups, y[1] // groups, out.start[1], out.stop[1])
+
+    @property
+    def needed(self) -> Pair:
+        """(first, how many) of the input channels needed; the first is a multiple of the lane count, as tiles are cut."""
+        start = self.first // self.outputs * self.inputs // arch().lanes * arch().lanes
+        return start, ceil_div(self.last, self.outputs) * self.inputs - start
+
+    def convolve(
+        self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, filters: int, bias: int | None, sweep: Sweep, accumulate: bool = False
+    ) -> None:
+        """One instruction for each group, and for each batch where the result's batches are apart.
+
+        ``out`` has the output channels, ``x`` those of ``needed``; ``filters`` and ``bias`` are as ``by_lane`` lays them out.
+        """
+        row = self.inputs * sweep.kernel[0] * sweep.kernel[1] * F32.bytes
+        for group in range(self.first // self.outputs, ceil_div(self.last, self.outputs)):
+            begin, end = max(group * self.outputs, self.first) - self.first, min((group + 1) * self.outputs, self.last) - self.first
+            slot = begin // arch().lanes
+            y = out.part(arch(), Box((0, begin, 0, 0), (out.shape[0], end - begin, *out.shape[2:])))
+            source = x.part(arch(), Box((0, group * self.inputs - self.needed[0], 0, 0), (x.shape[0], self.inputs, *x.shape[2:])))
+            apart = not y.is_aligned(arch())
+            for target, image in zip(batches(y), batches(source), strict=True) if apart else [(y, source)]:
+                e.convolve(target, image, filters + slot * row, None if bias is None else bias + slot * F32.bytes, sweep, accumulate)

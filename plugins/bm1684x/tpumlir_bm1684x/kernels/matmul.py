@@ -7,7 +7,7 @@ one image a row, the transposed weight is the filters; so the result has its col
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any

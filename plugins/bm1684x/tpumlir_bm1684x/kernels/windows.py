@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tpumlir_bm1684x.chip import arch
@@ -77,6 +78,12 @@ def aligned_span(shape: Shape4, lane: int, size: int) -> int:
     return n * ceil_div(c + lane, arch().lanes) * align(h * w * size, arch().eu_bytes)
 
 
+def sweepable(windows: Iterable[Window], limit: int) -> bool:
+    """Whether an instruction that takes up to ``limit`` rows and columns of padding can sweep over these windows."""
+    sides = [side for w in windows for side in (w.before, w.after)]
+    return min(sides) >= 0 and max(sides) <= limit
+
+
 def padded_shape(x: LocalTensor, rows: Window, columns: Window) -> Shape4:
     return (x.shape[0], x.shape[1], rows.extent, columns.extent)
 
@@ -132,7 +139,7 @@ def _blocks(x: LocalTensor) -> list[LocalTensor]:
 def _direct(tile: Tile, wanted: Box, rows: Window, columns: Window) -> LocalTensor | None:
     """The input as it lies in the tile, if PorD can take it (``pairs``); what lies behind the last window does no harm."""
     x, box = held(tile)
-    if min(rows.before, columns.before) < 0 or max(rows.before, rows.after, columns.before, columns.after) > LIMIT:
+    if not sweepable((rows, columns), LIMIT):
         return None
     for candidate in ([x] if box.start == wanted.start else []) + [cut(tile, wanted)]:
         if all(block.is_aligned(arch()) for block in _blocks(candidate)):
@@ -154,5 +161,5 @@ def swept_input(
     """The operand of a PorD instruction and its pads; where PorD cannot take it, a copy with its padding written out."""
     direct = _direct(tile, wanted, rows, columns)
     if direct is not None:
-        return direct, (rows.before, max(rows.after, 0), columns.before, max(columns.after, 0))
+        return direct, (rows.before, rows.after, columns.before, columns.after)
     return pad_into(e, tile.scratch, cut(tile, wanted), rows, columns, fill), (0, 0, 0, 0)

@@ -1,0 +1,276 @@
+"""Transposed convolution (Deconv), phase by phase.
+
+With strides (s, t), the results at rows r, r + s, ... and columns q, q + t, ... use the same taps of the kernel: they
+are a convolution of stride 1 with those taps, in reverse order. No zero is inserted and none is multiplied. Phases are
+computed in scratch and copied to their rows and columns. The lane image is as that of a convolution, phase by phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
+from tpumlir_bm1684x.kernels.common import F32, relu
+from tpumlir_bm1684x.kernels.filters import ChannelGroups, by_lane, has_bias, pair, refused, spatial
+from tpumlir_bm1684x.kernels.windows import (
+    Axis,
+    Pair,
+    Window,
+    aligned_span,
+    cut,
+    pad_into,
+    padded_shape,
+    pairs,
+    sweepable,
+    swept_bytes,
+    swept_input,
+    window_box,
+)
+from tpumlir_core.ir import Array, Operation, WeightStore
+from tpumlir_sophgo.arch import ceil_div
+from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
+
+
+@dataclass(frozen=True)
+class Residue:
+    """The results ``step * i + residue`` along one axis: a convolution of stride 1 over the input with ``taps`` of the kernel."""
+
+    step: int
+    residue: int
+    taps: tuple[int, ...]
+    axis: Axis
+
+    def within(self, start: int, count: int) -> Pair:
+        """Those among ``start`` to ``start + count``: (first i, how many)."""
+        first = ceil_div(start - self.residue, self.step)
+        return first, ceil_div(start + count - self.residue, self.step) - first
+
+    def window(self, start: int, count: int) -> Window:
+        return self.axis.window(*self.within(start, count))
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One residue of each spatial axis; ``offset`` is where its taps begin in the image, in taps."""
+
+    rows: Residue
+    columns: Residue
+    offset: int
+
+    @property
+    def kernel(self) -> Pair:
+        return (self.rows.axis.kernel, self.columns.axis.kernel)
+
+    @property
+    def dilation(self) -> Pair:
+        """As the instruction wants it: 1 for a single tap."""
+        rows, columns = self.rows.axis, self.columns.axis
+        return (rows.dilation if rows.kernel > 1 else 1, columns.dilation if columns.kernel > 1 else 1)
+
+    def windows(self, out: Box) -> tuple[Window, Window]:
+        return self.rows.window(out.start[2], out.size[2]), self.columns.window(out.start[3], out.size[3])
+
+    def shape(self, out: Box) -> Shape4:
+        """Shape of this phase's part of ``out``."""
+        rows, columns = self.rows.within(out.start[2], out.size[2]), self.columns.within(out.start[3], out.size[3])
+        return (out.size[0], out.size[1], rows[1], columns[1])
+
+    def select(self, out: LocalTensor, box: Box) -> LocalTensor:
+        """This phase's rows and columns of ``out``, which is ``box`` of the result."""
+        rows, columns = self.rows, self.columns
+        row = rows.within(box.start[2], box.size[2])[0] * rows.step + rows.residue - box.start[2]
+        column = columns.within(box.start[3], box.size[3])[0] * columns.step + columns.residue - box.start[3]
+        shape = self.shape(box)
+        seen = out.part(arch(), Box((0, 0, row, column), shape))
+        strides = (out.strides[0], out.strides[1], out.strides[2] * rows.step, out.strides[3] * columns.step)
+        return LocalTensor(seen.address, shape, out.element, strides, seen.lane)
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """A transposed convolution in two spatial axes."""
+
+    x: Shape4
+    y: Shape4
+    groups: int
+    kernel: Pair
+    phases: tuple[Phase, ...]  # those that have taps
+
+    @property
+    def steps(self) -> bool:
+        """Whether there are strides, so that phases have to be told apart."""
+        return max(self.phases[0].rows.step, self.phases[0].columns.step) > 1
+
+    @property
+    def depthwise(self) -> bool:
+        return self.groups > 1 and self.groups == self.x[1] == self.y[1]
+
+    @property
+    def taps(self) -> int:
+        """Of all phases: as many as the kernel has."""
+        return sum(prod(phase.kernel) for phase in self.phases)
+
+    def present(self, out: Box) -> list[Phase]:
+        """The phases that ``out`` has results of."""
+        return [phase for phase in self.phases if min(phase.shape(out)) > 0]
+
+    def whole(self) -> bool:
+        """Whether every result has a tap."""
+        return len(self.phases) == self.phases[0].rows.step * self.phases[0].columns.step
+
+
+def _residues(size: int, kernel: int, stride: int, dilation: int, pad: int) -> list[Residue]:
+    """The residues of one axis that have taps."""
+    if stride == 1:
+        reverse = tuple(reversed(range(kernel)))
+        return [Residue(1, 0, reverse, Axis(size, kernel, 1, dilation, (kernel - 1) * dilation - pad))]
+    found = []
+    for residue in range(stride):
+        # Tap k meets result stride * i + residue at input i + (residue + pad - k * dilation) / stride.
+        shifts = {(residue + pad - k * dilation) // stride: k for k in range(kernel) if (residue + pad - k * dilation) % stride == 0}
+        if not shifts:
+            continue
+        first, order = min(shifts), sorted(shifts)
+        gap = order[1] - order[0] if len(order) > 1 else 1
+        found.append(Residue(stride, residue, tuple(shifts[s] for s in order), Axis(size, len(order), 1, gap, -first)))
+    return found
+
+
+def transposed(op: Any) -> Transposed:
+    """The transposed convolution that an operation of one or two spatial axes asks for."""
+    x, y = spatial(op.input.shape), spatial(op.output.shape)
+    begins = pair([begin for begin, _ in op.padding(op.input.shape[2:])], 0)
+    kernel = pair(op.kernel_shape, 1)
+    axes = zip(x[2:], kernel, pair(op.strides, 1), pair(op.steps(), 1), begins, strict=True)
+    rows, columns = (_residues(*axis) for axis in axes)
+    phases: list[Phase] = []
+    offset = 0
+    for row in rows:
+        for column in columns:
+            phases.append(Phase(row, column, offset))
+            offset += len(row.taps) * len(column.taps)
+    return Transposed(x, y, op.group, kernel, tuple(phases))
+
+
+class DeconvKernel(Kernel):
+    """Deconv: dense, grouped and depthwise."""
+
+    def supports(self, op: Any) -> str | None:
+        reason = refused(op)
+        if reason is None and any(a.dilation > LIMIT + 1 for phase in transposed(op).phases for a in (phase.rows.axis, phase.columns.axis)):
+            reason = f"taps more than {LIMIT + 1} apart"
+        return reason
+
+    def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
+        t = transposed(op)
+        return Views((t.x, *[None] * (len(op.operands) - 1)), (t.y,))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return "nchw"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset({1, 2})
+
+    def input_slices(self, op: Any, views: Views, out: Box) -> list[Box | None]:
+        t = transposed(op)
+        boxes = [_needed(t, phase, out) for phase in t.present(out)] or [Box((0, 0, 0, 0), (1, 1, 1, 1))]
+        needed = boxes[0]
+        for box in boxes[1:]:
+            needed = needed.union(box)
+        return [needed, *[None] * (len(op.operands) - 1)]
+
+    def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        t = transposed(op)
+        channels = slice(out.start[1], out.stop[1])
+        filters = weights[op.operands[1].name].reshape(t.y[1], t.x[1] // t.groups, *t.kernel)[channels]
+        parts = [by_lane(_taps(filters, phase).reshape(len(filters), -1)) for phase in t.phases]
+        if has_bias(op):
+            parts.append(by_lane(weights[op.operands[2].name].reshape(-1, 1)[channels]))
+        return np.concatenate(parts, axis=1).view(np.uint8)
+
+    def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
+        t = transposed(op)
+        return ceil_div(out.size[1], arch().lanes) * (t.x[1] // t.groups * t.taps + has_bias(op)) * F32.bytes
+
+    def scratch(self, op: Any, tile: Tile) -> int:
+        t = transposed(op)
+        return max((sum(self._room(t, phase, tile)) for phase in t.present(tile.out)), default=0)
+
+    def _room(self, t: Transposed, phase: Phase, tile: Tile) -> Pair:
+        """Scratch bytes of a phase: for its padded input, for its results."""
+        windows = phase.windows(tile.out)
+        needed = _needed(t, phase, tile.out)
+        results = aligned_bytes(arch(), phase.shape(tile.out), F32) if t.steps else 0
+        if t.depthwise:
+            return swept_bytes(tile, needed, *windows), results
+        if sweepable(windows, LIMIT):
+            return 0, results
+        x = cut(tile, needed)
+        return aligned_span(padded_shape(x, *windows), x.lane, F32.bytes), results
+
+    def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        t = transposed(op)
+        out = tile.results[0]
+        slots = ceil_div(tile.out.size[1], arch().lanes)
+        bias = tile.constants + slots * t.x[1] // t.groups * t.taps * F32.bytes if has_bias(op) else None
+        if not t.whole():
+            self._untouched(tile, bias, e)
+        for phase in t.present(tile.out):
+            target = out
+            if t.steps:
+                at = tile.scratch + self._room(t, phase, tile)[0]
+                target = LocalTensor.aligned(arch(), at, phase.shape(tile.out), F32)
+            filters = tile.constants + slots * t.x[1] // t.groups * phase.offset * F32.bytes
+            self._phase(t, phase, tile, target, filters, bias, e)
+            if t.steps:
+                e.copy(phase.select(out, tile.out), target)
+        relu(op, out, e)
+
+    def _untouched(self, tile: Tile, bias: int | None, e: Bm1684xEmitter) -> None:
+        """What no tap reaches is the bias alone."""
+        out = tile.results[0]
+        if bias is None:
+            e.copy(out, 0.0)
+            return
+        e.binary("add", out, LocalTensor.compact(arch(), bias, (1, out.shape[1], 1, 1), F32), 0.0)
+
+    def _phase(
+        self, t: Transposed, phase: Phase, tile: Tile, out: LocalTensor, filters: int, bias: int | None, e: Bm1684xEmitter
+    ) -> None:
+        rows, columns = phase.windows(tile.out)
+        needed = _needed(t, phase, tile.out)
+        if t.depthwise:
+            x, pads = swept_input(tile, needed, rows, columns, 0.0, e)
+            sweep = Sweep(phase.kernel, (1, 1), pads, phase.dilation)
+            row = prod(phase.kernel) * F32.bytes
+            for target, source, slot in pairs(out, x):
+                e.depthwise(target, source, filters + slot * row, None if bias is None else bias + slot * F32.bytes, sweep)
+            return
+        x, pads = cut(tile, needed), (rows.before, rows.after, columns.before, columns.after)
+        if not sweepable((rows, columns), LIMIT):
+            x, pads = pad_into(e, tile.scratch, x, rows, columns, 0.0), (0, 0, 0, 0)
+        groups = ChannelGroups.of(t.x, t.y, t.groups, tile.out)
+        groups.convolve(e, out, x, filters, bias, Sweep(phase.kernel, (1, 1), pads, phase.dilation))
+
+
+def _taps(filters: Array, phase: Phase) -> Array:
+    """The taps of a phase, in the order of the inputs they meet."""
+    return filters[:, :, list(phase.rows.taps)][:, :, :, list(phase.columns.taps)]
+
+
+def _needed(t: Transposed, phase: Phase, out: Box) -> Box:
+    """The input box for the results of ``phase`` in ``out``."""
+    channels = (out.start[1], out.size[1]) if t.depthwise else ChannelGroups.of(t.x, t.y, t.groups, out).needed
+    return window_box(*phase.windows(out), (out.start[0], out.size[0]), channels)
+
+
+def register(registry: KernelRegistry) -> None:
+    registry.add("tpu.Deconv", DeconvKernel())
