@@ -11,7 +11,8 @@ import pytest
 
 from tests.bmrt.networks import NEURONS, passing, scaled_sum
 from tpumlir_bmrt.runner import BmrtRunner
-from tpumlir_core.bmodel import BmodelNet, write_bmodel
+from tpumlir_core.bmodel import BmodelNet, build_model, write_bmodel, write_model
+from tpumlir_core.bmodel.schema import Shape
 from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.ir.types import ElementType
 
@@ -115,6 +116,17 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     net = passing((64,), ElementType.F32)
     with pytest.raises(InputError, match=r"several networks take the inputs x; it holds pass \(x\); twin \(x\)"):
         RUNNER.run(_file(tmp_path, net, replace(net, name="twin")), {"x": np.zeros(64)})
+
+
+@pytest.mark.parametrize("shape", [(1,) * 9, (1 << 31, 2), (1 << 40,)])
+def test_shapes_of_a_damaged_file(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    model = build_model([passing((64,), ElementType.F32)])
+    stage = model.net[0].parameter[0]
+    outputs = (replace(stage.output_tensor[0], shape=(Shape(shape),)),)
+    path = tmp_path / "net.bmodel"
+    path.write_bytes(write_model(replace(model, net=(replace(model.net[0], parameter=(replace(stage, output_tensor=outputs),)),))))
+    with pytest.raises(InputError, match=r"tensor y: its shape .* is larger than any device's"):
+        RUNNER.run(path, {"x": np.zeros(64)})
 
 
 def test_what_the_runtime_says_is_told(tmp_path: Path) -> None:

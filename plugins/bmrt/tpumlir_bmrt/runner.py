@@ -53,7 +53,7 @@ class BmrtRunner(Runner):
         stored = [wire.to_wire(tensor, inputs[tensor.name or ""]) for tensor in stage.input_tensor]
         request = {
             "model": str(path.resolve()),
-            "net": network.name,
+            "net": network.name or "",
             "inputs": len(stored),
             "outputs": [(wire.element(tensor).numpy.name, wire.shape(tensor)) for tensor in stage.output_tensor],
         }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from tpumlir_core.bmodel.network import WIRE_TYPES
+from tpumlir_core.bmodel.network import MAX_DIMENSIONS, WIRE_TYPES
 from tpumlir_core.bmodel.schema import Tensor
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir.types import ElementType
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_MAX_ELEMENTS = 1 << 31
 _ELEMENTS = {code: element for element, code in WIRE_TYPES.items()}
 
 
@@ -23,10 +25,13 @@ def element(tensor: Tensor) -> ElementType:
 
 
 def shape(tensor: Tensor) -> tuple[int, ...]:
-    """The (largest) shape of an input or output."""
+    """The (largest) shape of an input or output. Raises InputError where no runtime could hold it."""
     if not tensor.shape:
         raise InputError(f"tensor {tensor.name}: the bmodel declares no shape of it")
-    return tensor.shape[0].dim
+    dimensions = tensor.shape[0].dim
+    if len(dimensions) > MAX_DIMENSIONS or math.prod(dimensions) > _MAX_ELEMENTS:
+        raise InputError(f"tensor {tensor.name}: its shape {list(dimensions)} is larger than any device's; the bmodel is damaged")
+    return dimensions
 
 
 def to_wire(tensor: Tensor, array: Array) -> Array:
