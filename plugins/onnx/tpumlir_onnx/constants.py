@@ -12,7 +12,7 @@ from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array
 from tpumlir_onnx.graph import Node
 from tpumlir_onnx.parameters import axes_of, reshape_target, slice_parameters, split_sizes
-from tpumlir_onnx.tensors import LARGEST_CONSTANT
+from tpumlir_onnx.tensors import LARGEST_CONSTANT, PLAIN, WIDENED
 
 Inputs = Sequence[Array | None]
 Evaluator = Callable[[Node, Inputs], list[Array]]
@@ -27,6 +27,11 @@ def evaluate_constant(node: Node, inputs: Inputs) -> list[Array] | None:
         return [np.asarray(result) for result in evaluator(node, inputs)]
 
 
+def foldable_operators() -> frozenset[str]:
+    """The ONNX operators that are evaluated when all their inputs are known."""
+    return frozenset(_EVALUATORS)
+
+
 def element_dtype(node: Node, code: int) -> np.dtype[Any]:
     """The numpy type of an ONNX element type code; the 16-bit floats count as float32."""
     from onnx import helper
@@ -35,9 +40,9 @@ def element_dtype(node: Node, code: int) -> np.dtype[Any]:
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(code))
     except (KeyError, TypeError):
         raise InputError(f"{node}: element type {code} is unknown") from None
-    if dtype.name in ("float16", "bfloat16"):
+    if dtype.name in WIDENED:
         return np.dtype(np.float32)
-    if dtype.kind not in "fiub":
+    if dtype.name not in PLAIN:
         raise InputError(f"{node}: element type {dtype.name} is not supported")
     return dtype
 
@@ -87,6 +92,11 @@ def _divide(a: Array, b: Array) -> Array:
         return np.asarray(a / b)
     quotient = np.abs(a) // np.abs(b)
     return np.asarray(np.where((a < 0) != (b < 0), -quotient, quotient))
+
+
+def _mod(node: Node, inputs: Inputs) -> list[Array]:
+    function = np.fmod if node.integer("fmod", 0) else np.mod
+    return _elementwise(function)(node, inputs)
 
 
 def _variadic(function: Callable[[Array, Array], Any]) -> Evaluator:
@@ -246,7 +256,7 @@ _EVALUATORS: Mapping[str, Evaluator] = {
     "EyeLike": _eye_like, "Floor": _elementwise(np.floor), "Gather": _gather, "GatherElements": _gather_elements,
     "Greater": _elementwise(np.greater), "GreaterOrEqual": _elementwise(np.greater_equal), "Identity": _identity,
     "Less": _elementwise(np.less), "LessOrEqual": _elementwise(np.less_equal), "Max": _variadic(np.maximum),
-    "Min": _variadic(np.minimum), "Mul": _elementwise(operator.mul), "Neg": _elementwise(operator.neg), "NonZero": _nonzero,
+    "Min": _variadic(np.minimum), "Mod": _mod, "Mul": _elementwise(operator.mul), "Neg": _elementwise(operator.neg), "NonZero": _nonzero,
     "Not": _elementwise(np.logical_not), "Or": _elementwise(np.logical_or), "Pow": _elementwise(np.power), "Range": _range,
     "ReduceMax": _reduce(np.max), "ReduceMin": _reduce(np.min), "ReduceProd": _reduce(np.prod), "ReduceSum": _reduce(np.sum),
     "Reshape": _reshape, "Round": _elementwise(np.round), "Shape": _shape, "Sign": _elementwise(np.sign), "Size": _size,

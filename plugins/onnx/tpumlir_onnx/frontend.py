@@ -12,6 +12,7 @@ import numpy as np
 from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, ElementType, Module, Value
 from tpumlir_core.plugins.extension_points import Frontend, ImportOptions
+from tpumlir_onnx.constants import foldable_operators
 from tpumlir_onnx.converters import CONVERTERS
 from tpumlir_onnx.graph import Graph, GraphInput, used_names
 from tpumlir_onnx.importer import Importer, named
@@ -34,11 +35,11 @@ class OnnxFrontend(Frontend):
         return len(head) > 2 and head[0] == 0x08 and 0 < head[1] < 0x20 and head[2] in (0x12, 0x3A)
 
     def operators(self) -> Sequence[str]:
-        return sorted({*CONVERTERS, "Constant", "ConstantOfShape", "If", "NonZero", "Range", "Shape", "Size"})
+        return sorted(known_operators())
 
     def load(self, path: Path, options: ImportOptions) -> Module:
         with named(path):
-            _, graph = read_model(path)
+            _, graph = read_model(path, known_operators())
             name = re.sub(r"\W+", "_", options.name or path.stem) or "network"
             return import_graph(graph, options, name)[0]
 
@@ -47,6 +48,11 @@ class OnnxFrontend(Frontend):
 
         with named(path):
             return run_source(path, inputs, options)
+
+
+def known_operators() -> frozenset[str]:
+    """The ONNX operators that are converted, evaluated or, as If, decided at import."""
+    return frozenset((*CONVERTERS, *foldable_operators(), "If"))
 
 
 def import_graph(graph: Graph, options: ImportOptions, name: str) -> tuple[Module, Importer]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array
-from tpumlir_onnx.tensors import decode
+from tpumlir_onnx.tensors import PLAIN, WIDENED, decode
 
 DEFAULT_DOMAINS = ("", "ai.onnx")
 _MAX_NESTING = 16
@@ -131,7 +131,7 @@ def _graph_input(value: Any) -> GraphInput:
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     except (KeyError, TypeError):
         raise InputError(f"input {value.name}: element type {tensor.elem_type} is not supported") from None
-    if dtype.kind not in "fiub" and dtype.name != "bfloat16":
+    if dtype.name not in PLAIN and dtype.name not in WIDENED:
         raise InputError(f"input {value.name}: element type {dtype.name} is not supported")
     if not tensor.HasField("shape"):
         return GraphInput(value.name, dtype, None)

@@ -11,8 +11,9 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, ElementType, Function, Operation, TensorType, Value, WeightStore, top
-from tpumlir_onnx.constants import evaluate_constant, shape_result
+from tpumlir_onnx.constants import evaluate_constant, foldable_operators, shape_result
 from tpumlir_onnx.graph import Graph, Node
+from tpumlir_onnx.model import first_line
 
 Converter = Callable[["Importer", Node], Value | Sequence[Value]]
 _EXACT_IN_FLOAT32 = 1 << 24
@@ -71,18 +72,19 @@ class Importer:
             self.unsupported.append(str(error))
             self._failed.update(node.outputs)
         except _FAULTS_OF_A_NODE as error:
-            raise InputError(f"{node}: {_line(error)}") from None
+            raise InputError(f"{node}: {first_line(error)}") from None
         finally:
             self._node = previous
 
     def _run_converter(self, node: Node) -> None:
         converter = self._converters.get(node.op_type) if node.domain == "" else None
-        if converter is None:
-            domain = f", domain {node.domain}" if node.domain else ""
-            raise UnsupportedError(f"{node.op_type} (node {node.name or node.outputs[0]}{domain})")
-        if any(name in self._failed for name in node.inputs):
+        foldable = node.domain == "" and node.op_type in foldable_operators()
+        if any(name in self._failed for name in node.inputs) and (converter or foldable):
             self._failed.update(node.outputs)
             return
+        if converter is None:
+            domain = f", domain {node.domain}" if node.domain else ""
+            raise UnsupportedError(f"{node.op_type}{' of computed tensors' * foldable} (node {node.name or node.outputs[0]}{domain})")
         results = converter(self, node)
         values = [results] if isinstance(results, Value) else list(results)
         for name, value in zip(node.outputs, values, strict=False):
@@ -106,6 +108,9 @@ class Importer:
             shape = self.values[node.input(0)].shape
             whole = np.asarray(int(np.prod(shape, dtype=np.int64)), np.int64)
             self.add_constant(node.outputs[0], shape_result(node, shape) if node.op_type == "Shape" else whole)
+            return True
+        if node.op_type == "CastLike" and node.input(0) in self.constants:
+            self.add_constant(node.outputs[0], self.constants[node.input(0)].astype(self.result_dtype(node)))
             return True
         if not all(name in self.constants for name in node.inputs if name):
             return False
@@ -230,10 +235,6 @@ def stored_form(array: Array) -> Array:
         if max(-low, high) > _EXACT_IN_FLOAT32 and low >= -(1 << 31) and high < 1 << 31:
             return array.astype(np.int32)
     return array if array.dtype == np.float32 else array.astype(np.float32)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +11,61 @@ from tpumlir_onnx.graph import DEFAULT_DOMAINS, Graph, read_graph
 
 OLDEST_OPSET = 7
 SUFFIXES = (".onnx",)
+_MAX_FUNCTION_DEPTH = 4
 
 
 def read_proto(path: Path) -> Any:
-    """The ``ModelProto`` of a file, local functions inlined, external data not read. Raises InputError."""
+    """The ``ModelProto`` of a file as it is, external data not read. Raises InputError."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         proto = onnx.ModelProto.FromString(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"cannot be read: {error.strerror}") from None
     except (DecodeError, RecursionError, UnicodeDecodeError):
-        raise InputError(f"{path}: not a valid ONNX file (broken or truncated protobuf)") from None
+        raise InputError("not a valid ONNX file (broken or truncated protobuf)") from None
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
-        raise InputError(f"{path}: not an ONNX model (it holds no graph)")
-    return _inlined(path, proto) if proto.functions else proto
+        raise InputError("not an ONNX model (it holds no graph)")
+    return proto
 
 
-def _inlined(path: Path, proto: Any) -> Any:
+def inlined(proto: Any, known: Collection[str]) -> Any:
+    """The model with calls of its local functions, and of ONNX operators that are not ``known`` but defined by a function in
+    ONNX, replaced by their bodies. Raises InputError."""
     from onnx import inliner
 
-    try:
-        return inliner.inline_local_functions(proto)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: its local functions cannot be inlined: {_first_line(error)}") from None
+    if proto.functions:
+        try:
+            proto = inliner.inline_local_functions(proto)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise InputError(f"its local functions cannot be inlined: {first_line(error)}") from None
+    for _ in range(_MAX_FUNCTION_DEPTH):
+        composite = _composite_operators(proto, known)
+        if not composite:
+            break
+        try:
+            proto = inliner.inline_selected_functions(proto, [("", name) for name in composite], inline_schema_functions=True)
+        except (RuntimeError, ValueError, TypeError):
+            # The inliner lacks types to choose a body: the operator stays, and is reported with all others.
+            break
+    return proto
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of a foreign error's text, at most 200 characters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _composite_operators(proto: Any, known: Collection[str]) -> list[str]:
+    """The operators of the main graph that this frontend does not know but ONNX defines by others."""
+    from onnx import defs
+
+    unknown = sorted({n.op_type for n in proto.graph.node if n.domain in DEFAULT_DOMAINS and n.op_type not in known})
+    version = opset_versions(proto)[""]
+    schemas = {name: defs.get_schema(name, version, "") for name in unknown if defs.has(name, version, "")}
+    found: list[str] = [n for n, s in schemas.items() if s.has_function or s.has_context_dependent_function]  # type: ignore[attr-defined]
+    return found
 
 
 def opset_versions(proto: Any) -> dict[str, int]:
@@ -55,10 +82,9 @@ def opset_versions(proto: Any) -> dict[str, int]:
     return versions
 
 
-def read_model(path: Path) -> tuple[Any, Graph]:
-    """The protobuf of a model file and its graph. Raises InputError, whose message starts with the file."""
+def read_model(path: Path, known: Collection[str]) -> tuple[Any, Graph]:
+    """The protobuf of a model file, functions inlined, and its graph. ``known`` operators stay whole. Raises InputError."""
     proto = read_proto(path)
-    try:
-        return proto, read_graph(proto.graph, opset_versions(proto), path.parent)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    opset_versions(proto)
+    proto = inlined(proto, known)
+    return proto, read_graph(proto.graph, opset_versions(proto), path.parent)

@@ -11,7 +11,7 @@ import numpy as np
 from tpumlir_core.errors import InputError, PluginError, UnsupportedError
 from tpumlir_core.ir import Array
 from tpumlir_core.plugins.extension_points import ImportOptions
-from tpumlir_onnx.frontend import cast_inputs, import_graph
+from tpumlir_onnx.frontend import cast_inputs, import_graph, known_operators
 from tpumlir_onnx.model import read_model
 
 _LARGEST_MODEL = (1 << 31) - (1 << 20)
@@ -20,7 +20,7 @@ _LARGEST_MODEL = (1 << 31) - (1 << 20)
 
 def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) -> dict[str, Array]:
     """Name in the Top module -> array, as onnxruntime computes it; floats and booleans as float32."""
-    proto, graph = read_model(path)
+    proto, graph = read_model(path, known_operators())
     module, importer = import_graph(graph, options, "network")
     feeds = cast_inputs(graph, inputs)
     produced = {output for node in graph.nodes for output in node.outputs if output}

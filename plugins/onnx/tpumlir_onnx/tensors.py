@@ -14,8 +14,12 @@ from tpumlir_core.ir import Array
 LARGEST_CONSTANT = 1 << 34
 """Bytes of the largest constant that is accepted (16 GiB, the most memory a BM1684X board has)."""
 
-_WIDENED = ("float16", "bfloat16")
-_PLAIN_KINDS = "fiub"
+WIDENED = ("float16", "bfloat16")
+"""Element types that become float32."""
+PLAIN = frozenset(
+    ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
+)
+"""Element types that stay as they are."""
 
 
 def decode(tensor: Any, folder: Path | None) -> Array:
@@ -44,9 +48,9 @@ def decode(tensor: Any, folder: Path | None) -> Array:
 
 
 def _plain(array: Array, name: str) -> Array:
-    if array.dtype.name in _WIDENED:
+    if array.dtype.name in WIDENED:
         return array.astype(np.float32)
-    if array.dtype.kind not in _PLAIN_KINDS:
+    if array.dtype.name not in PLAIN:
         raise InputError(f"initializer {name}: element type {array.dtype.name} is not supported")
     return array
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tpumlir_core.errors import InputError, UnsupportedError
-from tpumlir_core.ir import Array, Value, top
+from tpumlir_core.errors import InputError
+from tpumlir_core.ir import Value, top
 from tpumlir_onnx.graph import Node
 from tpumlir_onnx.importer import Converter, Importer
 
@@ -89,29 +89,31 @@ def _group(node: Node) -> int:
 
 def conv_transpose(im: Importer, node: Node) -> Value:
     x = im.value(node.input(0))
-    filters = im.constant(node.input(1))
-    count = len(x.shape) - 2
-    if filters is None:
-        raise UnsupportedError(f"ConvTranspose with a computed filter (node {node.name or node.outputs[0]})")
-    group = _group(node)
-    if count < 1 or filters.ndim != count + 2 or filters.shape[0] != x.shape[1] or filters.shape[0] % group:
-        raise InputError(f"{node}: an input of shape {list(x.shape)} does not fit a filter of shape {list(filters.shape)}")
-    kernel = _kernel(node, filters.shape[2:])
+    filters = im.value(node.input(1)).shape
+    count, group = len(x.shape) - 2, _group(node)
+    if count < 1 or len(filters) != count + 2 or filters[0] != x.shape[1] or filters[0] % group:
+        raise InputError(f"{node}: an input of shape {list(x.shape)} does not fit a filter of shape {list(filters)}")
+    kernel = _kernel(node, filters[2:])
     strides, dilations = positive_list(node, "strides", count, 1), positive_list(node, "dilations", count, 1)
     extra = spatial_list(node, "output_padding", count, 0)
     pads = _transposed_pads(node, x.shape[2:], kernel, strides, dilations, extra)
-    weights = im.weight(f"{node.input(1)}_fix", _deconv_filter(filters, group))
+    weights = _deconv_filter(im, node, group)
     return im.emit(
         top.Deconv, [x, weights, im.optional(node, 2)], kernel_shape=kernel, strides=strides, dilations=dilations, pads=pads,
         group=group, output_padding=extra if any(extra) else None,
     )
 
 
-def _deconv_filter(filters: Array, group: int) -> Array:
+def _deconv_filter(im: Importer, node: Node, group: int) -> Value:
     """ONNX [C, OC/group, kernel] -> the data order [group, OC/group, C/group, kernel], shaped [OC/group, C, kernel]."""
-    channels, outputs, *kernel = filters.shape
-    grouped = filters.reshape(group, channels // group, outputs, *kernel).swapaxes(1, 2)
-    return np.ascontiguousarray(grouped).reshape(outputs, channels, *kernel)
+    value, constant = im.value(node.input(1)), im.constant(node.input(1))
+    channels, outputs, *kernel = value.shape
+    split, swapped = (group, channels // group, outputs, *kernel), (outputs, channels, *kernel)
+    if constant is not None:
+        return im.weight(f"{node.input(1)}_fix", np.ascontiguousarray(constant.reshape(split).swapaxes(1, 2)).reshape(swapped))
+    order = (0, 2, 1, *range(3, 3 + len(kernel)))
+    grouped = im.step("filter_groups", top.Reshape, [value], shape=split)
+    return im.step("filter", top.Reshape, [im.step("filter_order", top.Permute, [grouped], order=order)], shape=swapped)
 
 
 def _transposed_pads(

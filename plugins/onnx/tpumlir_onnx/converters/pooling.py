@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -85,6 +86,21 @@ def global_max_pool(im: Importer, node: Node) -> Value:
     return im.emit(top.MaxPool, [x], kernel_shape=kernel, strides=(1,) * len(kernel), pads=(0,) * 2 * len(kernel))
 
 
+def lp_pool(im: Importer, node: Node) -> Value:
+    """The p-norm of every window: the mean of |x|^p, padding counted as 0, times the window's size, to the power 1/p."""
+    x, p = im.value(node.input(0)), node.integer("p", 2)
+    window = _window(node, x.shape)
+    if p < 1 or window.reach != window.pads:
+        raise UnsupportedError(f"LpPool with p {p} or ceil_mode (node {node.name or node.outputs[0]})")
+    powers = im.step("powers", top.Pow, [im.step("abs", top.Abs, [x])], exponent=float(p))
+    means = im.step(
+        "mean", top.AvgPool, [powers], kernel_shape=window.kernel, strides=window.strides, pads=window.pads, count_include_pad=True
+    )
+    total = im.step("total", top.MulConst, [means], const_val=float(math.prod(window.kernel)))
+    return im.emit(top.Pow, [total], exponent=1 / p)
+
+
 CONVERTERS: Mapping[str, Converter] = {
-    "AveragePool": average_pool, "GlobalAveragePool": global_average_pool, "GlobalMaxPool": global_max_pool, "MaxPool": max_pool,
+    "AveragePool": average_pool, "GlobalAveragePool": global_average_pool, "GlobalMaxPool": global_max_pool,
+    "LpPool": lp_pool, "MaxPool": max_pool,
 }
