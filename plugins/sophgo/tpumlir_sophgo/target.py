@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tpumlir_core.bmodel import BmodelNet, BmodelTensor, CommandStreams, write_bmodel
 from tpumlir_core.ir import Module, Operation
-from tpumlir_core.plugins.extension_points import Artifact, Target
+from tpumlir_core.plugins.extension_points import Artifact, Instruction, Profile, Target
+from tpumlir_sophgo import inspection
 from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.kernel import KernelRegistry
@@ -45,6 +46,21 @@ class SophgoTarget(Target):
             return None
         found = choose_kernel(op, self.kernels())
         return found if isinstance(found, str) else None
+
+    def operators(self) -> Mapping[str, Mapping[str, str | None]]:
+        """Every Tpu operation: None where there is a kernel, or nothing to compute."""
+        from tpumlir_core.ir import registered_operations, tpu  # noqa: F401  (declares the operations)
+
+        there = {*self.kernels().local, *self.kernels().whole, *RENAMING}
+        opcodes = [opcode for opcode in registered_operations() if opcode.startswith("tpu.")]
+        return {op.removeprefix("tpu."): dict.fromkeys(self.modes(), None if op in there else "no kernel") for op in opcodes}
+
+    def disassemble(self, data: bytes) -> Iterator[Instruction]:
+        return inspection.disassemble(data, self.chip().new_emitter().sets)
+
+    def profile(self, data: bytes) -> Profile:
+        chip = self.chip()
+        return inspection.profile(data, chip.new_emitter().sets, chip.cost)
 
     def compile(self, module: Module) -> Artifact:
         started = time.perf_counter()
