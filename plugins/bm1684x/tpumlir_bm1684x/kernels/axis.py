@@ -17,11 +17,11 @@ from typing import Any
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.common import F32, Scratch
-from tpumlir_bm1684x.kernels.folding import rows_of
+from tpumlir_bm1684x.kernels.folding import rows_of, with_size
 from tpumlir_core.ir import Operation
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, Tile, Views
-from tpumlir_sophgo.tensor import H, LocalTensor, Shape4, W, aligned_bytes
+from tpumlir_sophgo.tensor import Box, C, H, LocalTensor, Shape4, W, aligned_bytes
 
 MAX_SIZE = 65535  # of one axis of an instruction (16-bit fields)
 
@@ -70,6 +70,8 @@ def factors(size: int, limit: int) -> tuple[int, int]:
 class AxisKernel(Kernel):
     """Base of kernels along one run of axes. Subclasses say the ``extent``, what scratch ``compute`` needs, and compute."""
 
+    keeps_axis = True  # whether results have the operand's shape; else size 1 along the axis
+
     @abstractmethod
     def extent(self, op: Any) -> Extent:
         """The run of axes an operation works along."""
@@ -83,22 +85,32 @@ class AxisKernel(Kernel):
         return 0
 
     @abstractmethod
-    def compute(self, op: Any, out: LocalTensor, x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> None:
-        """Emit ``out`` from ``x``, both of one shape, along ``axis`` (w or h). ``out`` is in the standard layout."""
+    def compute(
+        self, op: Any, outs: Sequence[LocalTensor], x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter
+    ) -> None:
+        """Emit the results from ``x`` along ``axis`` (w or h). Results are in the standard layout and have x's shape, or,
+        where not ``keeps_axis``, size 1 along the axis."""
 
     def supports(self, op: Operation) -> str | None:
         if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
             return "only F32"
+        if not op.input.shape:
+            return "a scalar has no axis"
         if self._smallest_tile(op) > arch().lane_bytes:
             return f"{self.extent(op).axis} elements along its axis are too many for local memory"
         return None
 
     def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
         extent = self.extent(op)
-        view = self._own_view(extent)
-        if known and known[0] is not None and self._accepts(extent, known[0], view):
+        view = own = self._own_view(extent)
+        if known and known[0] is not None and self._accepts(extent, known[0], own):
             view = known[0]
-        return Views((view, *(None for _ in op.operands[1:])), (view,) * len(op.results))
+        result = view if self.keeps_axis else with_size(view, self._view_axis(extent), 1)
+        return Views((view, *(None for _ in op.operands[1:])), (result,) * len(op.results))
+
+    def input_slices(self, op: Operation, views: Views, out: Box) -> list[Box | None]:
+        extent = self.extent(op)
+        return [out.with_axis(self._view_axis(extent), 0, extent.axis), *(None for _ in op.operands[1:])]
 
     def splits(self, op: Operation, views: Views) -> str:
         return {Layout.ROW: "nch", Layout.CHANNEL: "nhw", Layout.COLUMN: "cw"}[self.extent(op).layout]
@@ -111,27 +123,35 @@ class AxisKernel(Kernel):
         n, c, h, w = x.shape
         turned = (n, h * w, 1, c)
         copied = 0 if x.is_aligned(arch()) and x.lane == 0 else aligned_bytes(arch(), x.shape, F32)
-        return copied + 2 * aligned_bytes(arch(), turned, F32) + self.work_bytes(op, turned, W)
+        result = turned if self.keeps_axis else with_size(turned, W, 1)
+        turns = aligned_bytes(arch(), turned, F32) + len(op.results) * aligned_bytes(arch(), result, F32)
+        return copied + turns + self.work_bytes(op, turned, W)
 
     def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
-        x, out = tile.operands[0], tile.results[0]
+        x = tile.operands[0]
         assert x is not None
         s = Scratch(tile.scratch)
         if self.extent(op).layout is not Layout.CHANNEL:
-            self.compute(op, out, x, self._inner_axis(op), tile, s, e)
+            self.compute(op, tile.results, x, self._inner_axis(op), tile, s, e)
             return
         if not (x.is_aligned(arch()) and x.lane == 0):
             e.copy(source := s.take(x.shape), x)
             x = source
-        x, out = rows_of(x), rows_of(out)
-        n, c, _, w = x.shape
-        turned, result = s.take((n, w, 1, c)), s.take((n, w, 1, c))
-        e.transpose(turned, x)
-        self.compute(op, result, turned, W, tile, s, e)
-        e.transpose(out, result)
+        outs = [rows_of(out) for out in tile.results]
+        n, _, h, w = x.shape
+        turned = s.take((n, h * w, 1, x.shape[1]))
+        results = [s.take((n, h * w, 1, out.shape[1])) for out in outs]
+        e.transpose(turned, rows_of(x))
+        self.compute(op, results, turned, W, tile, s, e)
+        for out, result in zip(outs, results, strict=True):
+            e.transpose(out, result)
 
     def _inner_axis(self, op: Operation) -> int:
         return H if self.extent(op).layout is Layout.COLUMN else W
+
+    @staticmethod
+    def _view_axis(extent: Extent) -> int:
+        return {Layout.ROW: W, Layout.CHANNEL: C, Layout.COLUMN: H}[extent.layout]
 
     def _own_view(self, extent: Extent) -> Shape4:
         if extent.layout is Layout.CHANNEL:
@@ -164,6 +184,7 @@ class AxisKernel(Kernel):
             shape = (1, extent.axis, 1, 1)
         x = LocalTensor.aligned(arch(), 0, shape, F32)
         loose = replace(x, lane=1) if extent.layout is Layout.CHANNEL else x
-        tile = Tile((loose,), (x,), (None,), None)  # type: ignore[arg-type]
+        box = Box.whole(shape)
+        tile = Tile((loose,), (x,) * len(op.results), (box,), box)
         return self.fixed_bytes(op) + 2 * aligned_bytes(arch(), shape, F32) + self.scratch(op, tile)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,10 @@ class NormalizationKernel(AxisKernel):
         buffers = 2 * aligned_bytes(arch(), statistic, F32) + aligned_bytes(arch(), shape, F32)
         return self.fixed_bytes(op) + buffers + fold_bytes(shape, statistic)
 
-    def compute(self, op: Any, out: LocalTensor, x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> None:
+    def compute(
+        self, op: Any, outs: Sequence[LocalTensor], x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter
+    ) -> None:
+        out = outs[0]
         factors = self._factors(op, x.shape, axis, tile, s, e)
         sums, root = (s.take(with_size(x.shape, axis, 1)) for _ in range(2))
         spare = s.take(x.shape)

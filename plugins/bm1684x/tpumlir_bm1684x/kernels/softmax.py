@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,10 @@ class SoftmaxKernel(AxisKernel):
         kept = aligned_bytes(arch(), shape, F32) if shapes.pieces == 1 else 0
         return 2 * statistic + max(powers, kept + max(folds, 2 * statistic + TABLE_BYTES))
 
-    def compute(self, op: Any, out: LocalTensor, x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> None:
+    def compute(
+        self, op: Any, outs: Sequence[LocalTensor], x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter
+    ) -> None:
+        out = outs[0]
         shapes = _Shapes(x.shape, axis)
         top, total = s.take(shapes.statistic), s.take(shapes.statistic)
         fold(e, "max", top, x, Scratch(s.top))
