@@ -6,7 +6,10 @@ from importlib import import_module
 
 from tpumlir_sophgo.kernel import KernelRegistry
 
-FAMILIES = ("activation", "arg", "binary", "convolution", "deconvolution", "interp", "lrn", "matmul", "movement", "normalization", "group_norm", "pooling", "reduce", "softmax")
+FAMILIES = (
+    "activation", "arg", "binary", "convolution", "deconvolution", "interp", "lrn", "matmul", "movement", "normalization", "group_norm",
+    "pooling", "reduce", "softmax",
+)
 
 
 def registry() -> KernelRegistry:
