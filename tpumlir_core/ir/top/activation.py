@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from tpumlir_core.ir.attributes import F64, I64, Flag, GELUMode, RoundMode
 from tpumlir_core.ir.operation import Array, op
-from tpumlir_core.ir.top.support import Pointwise, activate
+from tpumlir_core.ir.top.support import Pointwise, activate, reject
+from tpumlir_core.ir.types import TensorType
 
 
 def erf(values: Array) -> Array:
@@ -235,6 +237,11 @@ class LogB(Pointwise):
 
     base: I64
     cost = 5
+
+    def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
+        if self.base < 2:
+            reject(self, f"base {self.base} is less than 2")
+        return super().infer(types)
 
     def apply(self, values: Array) -> Array:
         return np.log(values) / np.float32(math.log(self.base))

@@ -14,6 +14,22 @@ from tpumlir_core.ir.top.windows import Pads, columns, output_extents, pad_spati
 from tpumlir_core.ir.types import TensorType
 
 
+def _check_ranks(operation: Operation, source: TensorType, weights: TensorType, kernel: Sequence[int], group: int) -> None:
+    ranks = {len(source.shape), len(weights.shape), len(kernel) + 2}
+    if len(ranks) > 1 or len(source.shape) < 3:
+        reject(operation, f"input {source.shape}, filter {weights.shape} and kernel_shape {tuple(kernel)} do not suit each other")
+    if group < 1:
+        reject(operation, f"group is {group}; it must be positive")
+
+
+def _per_axis(operation: Operation, name: str, values: Sequence[int] | None, axes: int, default: int) -> tuple[int, ...]:
+    """An optional attribute of one number a spatial axis; ``default`` everywhere where it is absent."""
+    found = tuple(values) if values else (default,) * axes
+    if len(found) != axes or min(found, default=0) < 0:
+        reject(operation, f"{name} {found} must hold a number that is not negative for each of {axes} spatial axes")
+    return found
+
+
 @op("top.Conv", "input,filter,bias?")
 class Conv(Operation):
     """Convolution of 1, 2 or 3 spatial axes: filter [OC, C/group, kernel...], bias [OC]; ``inserts`` zeros go between inputs."""
@@ -38,7 +54,7 @@ class Conv(Operation):
 
     def steps(self) -> tuple[int, ...]:
         """Dilation of every spatial axis (1: a dense kernel)."""
-        return self.dilations or (1,) * len(self.kernel_shape)
+        return _per_axis(self, "dilations", self.dilations, len(self.kernel_shape), 1)
 
     def padding(self, spatial: Sequence[int]) -> Pads:
         """(begin, end) padding of every axis of an input with these spatial extents (``inserts`` already applied)."""
@@ -46,13 +62,12 @@ class Conv(Operation):
 
     def spread(self, spatial: Sequence[int]) -> tuple[int, ...]:
         """Spatial extents after ``inserts``."""
-        gaps = self.inserts or (0,) * len(spatial)
+        gaps = _per_axis(self, "inserts", self.inserts, len(spatial), 0)
         return tuple((extent - 1) * (gap + 1) + 1 for extent, gap in zip(spatial, gaps, strict=True))
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source, weights = present(self, types), present(self, types, 1)
-        if len(source.shape) != len(self.kernel_shape) + 2:
-            reject(self, f"an input of {len(source.shape)} dimensions does not suit a kernel of {len(self.kernel_shape)}")
+        _check_ranks(self, source, weights, self.kernel_shape, self.group)
         channels, filters = source.shape[1], weights.shape[0]
         wanted = (filters, channels // self.group, *self.kernel_shape)
         if channels % self.group or filters % self.group or weights.shape != wanted:
@@ -109,7 +124,7 @@ class Deconv(Operation):
 
     def steps(self) -> tuple[int, ...]:
         """Dilation of every spatial axis (1: a dense kernel)."""
-        return self.dilations or (1,) * len(self.kernel_shape)
+        return _per_axis(self, "dilations", self.dilations, len(self.kernel_shape), 1)
 
     def padding(self, spatial: Sequence[int]) -> Pads:
         """(begin, end) crop of every axis of the full transposed convolution."""
@@ -117,10 +132,9 @@ class Deconv(Operation):
 
     def extents(self, spatial: Sequence[int]) -> tuple[int, ...]:
         """Spatial extents of the result for an input with extents ``spatial``."""
-        extra = self.output_padding or (0,) * len(spatial)
-        result = tuple(
-            n - begin - end + more for n, (begin, end), more in zip(self._full(spatial), self.padding(spatial), extra, strict=True)
-        )
+        extra = _per_axis(self, "output_padding", self.output_padding, len(spatial), 0)
+        pads = self.padding(spatial)
+        result = tuple(n - begin - end + more for n, (begin, end), more in zip(self._full(spatial), pads, extra, strict=True))
         if min(result, default=1) < 1:
             reject(self, f"pads {self.pads} leave nothing of the result")
         return result
@@ -132,8 +146,7 @@ class Deconv(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source, weights = present(self, types), present(self, types, 1)
-        if len(source.shape) != len(self.kernel_shape) + 2:
-            reject(self, f"an input of {len(source.shape)} dimensions does not suit a kernel of {len(self.kernel_shape)}")
+        _check_ranks(self, source, weights, self.kernel_shape, self.group)
         channels = source.shape[1]
         if channels % self.group or weights.shape[1:] != (channels, *self.kernel_shape):
             wanted = ("OC/group", channels, *self.kernel_shape)

@@ -8,13 +8,15 @@ import numpy as np
 
 from tpumlir_core.ir.attributes import F64, I32, I64, SI32, Flag
 from tpumlir_core.ir.operation import Array, Operation, op
-from tpumlir_core.ir.top.support import array, axis_of, declared, moved, present, reject
+from tpumlir_core.ir.top.support import array, axis_of, declared, moved, present, reject, scalar
 from tpumlir_core.ir.types import ElementType, TensorType
 
 
-def whole(indices: Array, extent: int) -> Array:
-    """Indices as integers, negative ones counted from the end of ``extent``."""
+def whole(operation: Operation, indices: Array, extent: int) -> Array:
+    """Indices as integers, negative ones counted from the end of ``extent``. Raises InputError where one lies outside."""
     numbers = np.rint(indices).astype(np.int64)
+    if numbers.size and not -extent <= numbers.min() <= numbers.max() < extent:
+        reject(operation, f"indices reach from {numbers.min()} to {numbers.max()}, outside an axis of {extent}")
     return np.where(numbers < 0, numbers + extent, numbers)
 
 
@@ -34,11 +36,11 @@ class Gather(Operation):
             reject(self, f"keepdims is off, but there are {indices.elements} indices")
         middle = indices.shape if self.keepdims else ()
         shape = (*source.shape[:axis], *middle, *source.shape[axis + 1 :])
-        return [moved(source, (1,) if self.is_scalar else shape)]
+        return [moved(source, scalar(self, shape, self.is_scalar))]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         values = array(inputs)
-        indices = whole(array(inputs, 1), values.shape[self.axis])
+        indices = whole(self, array(inputs, 1), values.shape[self.axis])
         result = np.asarray(np.take(values, indices if self.keepdims else indices.reshape(()), self.axis))
         return [result.reshape(1) if self.is_scalar else result]
 
@@ -61,7 +63,7 @@ class GatherElements(Operation):
         values, indices = array(inputs), array(inputs, 1)
         axis = self.axis % values.ndim
         inside = tuple(slice(None) if i == axis else slice(n) for i, n in enumerate(indices.shape))
-        return [np.take_along_axis(values[inside], whole(indices, values.shape[axis]), axis)]
+        return [np.take_along_axis(values[inside], whole(self, indices, values.shape[axis]), axis)]
 
 
 @op("top.GatherND", "input,indices")
@@ -73,8 +75,9 @@ class GatherND(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source, indices = present(self, types), present(self, types, 1)
-        if not indices.shape or indices.shape[-1] + self.batch_dims > len(source.shape):
-            reject(self, f"indices {indices.shape} name more axes than {source.shape} has")
+        rank = len(indices.shape)
+        if not 0 <= self.batch_dims < rank or indices.shape[-1] + self.batch_dims > len(source.shape):
+            reject(self, f"indices {indices.shape} behind {self.batch_dims} common axes do not suit {source.shape}")
         if indices.shape[: self.batch_dims] != source.shape[: self.batch_dims]:
             reject(self, f"input {source.shape} and indices {indices.shape} differ in their first {self.batch_dims} axes")
         return [moved(source, (*indices.shape[:-1], *source.shape[self.batch_dims + indices.shape[-1] :]))]
@@ -83,7 +86,7 @@ class GatherND(Operation):
         values, indices = array(inputs), array(inputs, 1)
         batch = indices.shape[: self.batch_dims]
         grids = np.indices((*batch, *(1,) * (indices.ndim - 1 - self.batch_dims)))[: self.batch_dims]
-        picks = [whole(indices[..., i], values.shape[self.batch_dims + i]) for i in range(indices.shape[-1])]
+        picks = [whole(self, indices[..., i], values.shape[self.batch_dims + i]) for i in range(indices.shape[-1])]
         shape = (*indices.shape[:-1], *values.shape[self.batch_dims + len(picks) :])
         return [np.asarray(values[(*grids, *picks)]).reshape(shape)]
 
@@ -108,7 +111,7 @@ class ScatterElements(Operation):
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         result, indices = array(inputs).copy(), array(inputs, 1)
         places: list[Array] = list(np.indices(indices.shape, sparse=True))
-        places[self.axis] = whole(indices, result.shape[self.axis])
+        places[self.axis] = whole(self, indices, result.shape[self.axis])
         result[tuple(places)] = array(inputs, 2)
         return [result]
 
@@ -130,7 +133,7 @@ class ScatterND(Operation):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         result, indices = array(inputs).copy(), array(inputs, 1)
-        result[tuple(whole(indices[..., i], result.shape[i]) for i in range(indices.shape[-1]))] = array(inputs, 2)
+        result[tuple(whole(self, indices[..., i], result.shape[i]) for i in range(indices.shape[-1]))] = array(inputs, 2)
         return [result]
 
 
@@ -143,6 +146,8 @@ class Shape(Operation):
     step: I64 | None = None
 
     def _extents(self, shape: Sequence[int]) -> list[int]:
+        if self.step == 0:
+            reject(self, "step is 0")
         return list(shape)[self.start : self.end : self.step]
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:

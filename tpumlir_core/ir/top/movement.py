@@ -9,7 +9,7 @@ import numpy as np
 
 from tpumlir_core.ir.attributes import F64, I64, SI32, Flag, I64s, PaddingMode, RoundMode
 from tpumlir_core.ir.operation import Array, Operation, op
-from tpumlir_core.ir.top.support import activate, array, axes_of, axis_of, broadcast, declared, moved, present, reject
+from tpumlir_core.ir.top.support import activate, array, axes_of, axis_of, broadcast, declared, moved, present, reject, scalar
 from tpumlir_core.ir.types import TensorType
 
 
@@ -189,7 +189,7 @@ class Squeeze(_View):
         axes = axes_of(self, self.axes, len(shape)) if self.axes else tuple(i for i, n in enumerate(shape) if n == 1)
         if any(shape[axis] != 1 for axis in axes):
             reject(self, f"axes {self.axes} of {tuple(shape)} are not all 1")
-        return (1,) if self.is_scalar else tuple(n for axis, n in enumerate(shape) if axis not in axes)
+        return scalar(self, [n for axis, n in enumerate(shape) if axis not in axes], self.is_scalar)
 
 
 @op("top.Unsqueeze")
@@ -230,7 +230,7 @@ class Permute(_Permutation):
     order: I64s
 
     def order_of(self, rank: int) -> tuple[int, ...]:
-        order = tuple(axis % rank for axis in self.order) if self.order else tuple(reversed(range(rank)))
+        order = tuple(axis_of(self, axis, rank) for axis in self.order) if self.order else tuple(reversed(range(rank)))
         if sorted(order) != list(range(rank)):
             reject(self, f"order {self.order} is no permutation of {rank} axes")
         return order
@@ -310,13 +310,15 @@ class Pad(Operation):
         if not self.paddings and len(types) > 1 and types[1] is not None:
             return declared(self)
         shape = [n + begin + end for n, (begin, end) in zip(source.shape, self.widths(len(source.shape)), strict=True)]
-        if min(shape, default=1) < 0:
+        if min(shape, default=1) < 1:
             reject(self, f"paddings {self.paddings} leave nothing of {source.shape}")
         return [moved(source, shape)]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         values = array(inputs)
         widths = self.widths(values.ndim)
+        if not widths:
+            return [values]
         crop = tuple(slice(max(0, -begin), n + min(0, end)) for n, (begin, end) in zip(values.shape, widths, strict=True))
         values, outside = values[crop], [(max(0, begin), max(0, end)) for begin, end in widths]
         if self.mode == "constant":

@@ -27,7 +27,9 @@ from tpumlir_core.ir.types import TensorType
 def channelwise(operation: Operation, types: Sequence[TensorType | None]) -> list[TensorType]:
     """The result type where every further operand holds one number a channel (axis 1)."""
     source = present(operation, types)
-    channels = source.shape[1] if len(source.shape) > 1 else 1
+    if len(source.shape) < 2:
+        reject(operation, f"an operand of {len(source.shape)} dimensions has no channels")
+    channels = source.shape[1]
     for spec, factor in zip(operation.operand_specs[1:], types[1:], strict=False):
         if factor is not None and factor.elements != channels:
             reject(operation, f"{spec.name} {factor.shape} does not hold one number for each of {channels} channels")
@@ -70,10 +72,11 @@ class BatchNorm(Operation):
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         return channelwise(self, types)
 
+    @np.errstate(all="ignore")
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         values = real(inputs)
-        mean, variance = real(inputs, 1), real(inputs, 2)
-        gamma, beta = optional(inputs, 3), optional(inputs, 4)
+        mean, variance = real(inputs, 1).ravel(), real(inputs, 2).ravel()
+        gamma, beta = (None if f is None else f.ravel() for f in (optional(inputs, 3), optional(inputs, 4)))
         scale = 1 / np.sqrt(variance + np.float32(self.epsilon))
         if gamma is not None:
             scale = scale * gamma
@@ -89,8 +92,9 @@ class BatchNorm(Operation):
 NORM_EPS = 1e-10
 
 
+@np.errstate(all="ignore")
 def standardize(values: Array, axes: tuple[int, ...], eps: float) -> Array:
-    """(x - mean) / sqrt(variance + eps) over ``axes``, in float64."""
+    """(x - mean) / sqrt(variance + eps) over ``axes``, in float64; inf or nan where that is not defined."""
     wide = values.astype(np.float64)
     wide -= wide.mean(axes, keepdims=True)
     deviation = np.sqrt(np.mean(np.square(wide), axes, keepdims=True) + eps)
@@ -122,12 +126,12 @@ class Softmax(Pointwise):
         return super().infer(types)
 
     def apply(self, values: Array) -> Array:
-        scaled = np.atleast_1d(values * np.float32(self.beta))
+        scaled = values * np.float32(self.beta)
         scaled -= scaled.max(self.axis, keepdims=True)
         powers = np.exp(scaled)
         sums = powers.sum(self.axis, keepdims=True)
         result: Array = scaled - np.log(sums) if self.log else powers / sums
-        return result.reshape(values.shape)
+        return result
 
 
 @op("top.LayerNorm", "input,weight?,bias?")
@@ -186,7 +190,7 @@ class GroupNorm(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source = present(self, types)
-        if len(source.shape) < 2 or source.shape[1] % self.num_groups:
+        if len(source.shape) < 2 or self.num_groups < 1 or source.shape[1] % self.num_groups:
             reject(self, f"the channels of {source.shape} do not split into {self.num_groups} groups")
         return channelwise(self, types)
 
@@ -227,11 +231,14 @@ class RMSNorm(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source = present(self, types)
+        if not source.shape:
+            reject(self, "an operand of 0 dimensions has no last axis")
         gamma = types[1] if len(types) > 1 else None
         if gamma is not None and broadcast(self, source.shape, gamma.shape) != source.shape:
             reject(self, f"gamma {gamma.shape} does not broadcast to {source.shape}")
         return [float_like(source, source.shape)]
 
+    @np.errstate(all="ignore")
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         wide = real(inputs).astype(np.float64)
         scale = 1 / np.sqrt(np.mean(np.square(wide), -1, keepdims=True) + self.eps)
@@ -249,6 +256,11 @@ class LRN(Pointwise):
     alpha: F64 = 0.0001
     beta: F64 = 0.75
     bias: F64 = 1.0
+
+    def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
+        if len(present(self, types).shape) < 2 or self.size < 1:
+            reject(self, f"size {self.size} must be positive and {present(self, types).shape} have channels")
+        return super().infer(types)
 
     def apply(self, values: Array) -> Array:
         squares = np.square(values.astype(np.float64))

@@ -145,8 +145,8 @@ class AdaptiveAvgPool(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source = present(self, types)
-        if len(source.shape) <= len(self.output_size):
-            reject(self, f"an input of {len(source.shape)} dimensions has no {len(self.output_size)} spatial axes")
+        if not 0 < len(self.output_size) < len(source.shape) or min(self.output_size) < 1:
+            reject(self, f"output_size {self.output_size} does not suit an input of {len(source.shape)} dimensions")
         return [float_like(source, (*source.shape[: -len(self.output_size)], *self.output_size))]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:

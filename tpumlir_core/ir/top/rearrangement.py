@@ -41,8 +41,8 @@ class Depth2Space(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source = present(self, types)
-        if len(source.shape) != 4:
-            reject(self, f"an operand of {len(source.shape)} dimensions is not an image [N, C, H, W]")
+        if len(source.shape) != 4 or min(self.block_h, self.block_w) < 1:
+            reject(self, f"blocks of {self.block_h} x {self.block_w} of {source.shape}: wanted an image [N, C, H, W]")
         n, c, h, w = source.shape
         shape = self._shape((n, c, h, w) if self.in_is_NCHW else (n, w, c, h))
         return [moved(source, shape if self.out_is_NCHW else (shape[0], *shape[2:], shape[1]))]
@@ -115,7 +115,10 @@ class SwapDimInner(_SameShape):
             reject(self, f"offset {self.offset} does not suit {tuple(shape)}")
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
-        return [np.roll(array(inputs), [-n for n in self.offset], tuple(range(len(self.offset))))]
+        values = array(inputs)
+        for axis, offset in enumerate(self.offset):
+            values = np.roll(values, -offset, axis)
+        return [values]
 
 
 @op("top.Reverse")
@@ -177,4 +180,5 @@ class Unpack(Operation):
         return [moved(source, source.shape[:axis] + source.shape[axis + 1 :])] * source.shape[axis]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
-        return [part.copy() for part in np.moveaxis(array(inputs), self.axis, 0)]
+        values = np.moveaxis(array(inputs), self.axis, 0)
+        return [values[i, ...].copy() for i in range(len(values))]

@@ -9,7 +9,7 @@ import numpy as np
 
 from tpumlir_core.ir.attributes import F64, I64, ArgMode, Flag, I64s, ReduceMode
 from tpumlir_core.ir.operation import Array, Operation, op
-from tpumlir_core.ir.top.support import array, axes_of, axis_of, float_like, present, real, reject
+from tpumlir_core.ir.top.support import array, axes_of, axis_of, float_like, present, real, reject, scalar
 from tpumlir_core.ir.types import TensorType
 
 _REDUCTIONS: dict[str, Callable[..., Array]] = {
@@ -23,10 +23,9 @@ _REDUCTIONS: dict[str, Callable[..., Array]] = {
 }
 
 
-def reduced(shape: Sequence[int], axes: Sequence[int], keepdims: bool, is_scalar: bool = False) -> tuple[int, ...]:
-    """``shape`` with ``axes`` gone, or 1 with ``keepdims``; a scalar marked so has the shape (1,)."""
-    left = [1 if axis in axes else extent for axis, extent in enumerate(shape) if keepdims or axis not in axes]
-    return (1,) if is_scalar else tuple(left)
+def reduced(shape: Sequence[int], axes: Sequence[int], keepdims: bool) -> tuple[int, ...]:
+    """``shape`` with ``axes`` gone, or 1 with ``keepdims``."""
+    return tuple(1 if axis in axes else extent for axis, extent in enumerate(shape) if keepdims or axis not in axes)
 
 
 @op("top.Reduce")
@@ -44,12 +43,13 @@ class Reduce(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source = present(self, types)
-        return [float_like(source, reduced(source.shape, self.over(len(source.shape)), self.keepdims, self.is_scalar))]
+        shape = reduced(source.shape, self.over(len(source.shape)), self.keepdims)
+        return [float_like(source, scalar(self, shape, self.is_scalar))]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         values = real(inputs)
         axes = self.over(values.ndim)
-        shape = reduced(values.shape, axes, self.keepdims, self.is_scalar)
+        shape = scalar(self, reduced(values.shape, axes, self.keepdims), self.is_scalar)
         result = _REDUCTIONS[self.mode](values.astype(np.float64), axes, keepdims=self.keepdims)
         return [np.asarray(result, np.float32).reshape(shape)]
 

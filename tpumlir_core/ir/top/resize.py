@@ -100,8 +100,8 @@ class Upsample(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source = present(self, types)
-        if len(source.shape) != 4:
-            reject(self, f"an operand of {len(source.shape)} dimensions is not an image [N, C, H, W]")
+        if len(source.shape) != 4 or min(self.scale_h, self.scale_w) < 1:
+            reject(self, f"scales {self.scale_h} and {self.scale_w} of {source.shape}: wanted positive ones of an image [N, C, H, W]")
         n, c, h, w = source.shape
         return [float_like(source, (n, c, h * self.scale_h, w * self.scale_w))]
 

@@ -65,8 +65,7 @@ def declared(operation: Operation) -> list[TensorType]:
 
 
 def axis_of(operation: Operation, axis: int, rank: int) -> int:
-    """``axis`` counted from the front; a scalar counts as rank 1. Raises InputError outside [-rank, rank)."""
-    rank = max(rank, 1)
+    """``axis`` counted from the front. Raises InputError outside [-rank, rank)."""
     if not -rank <= axis < rank:
         reject(operation, f"axis {axis} is outside a tensor of {rank} dimensions")
     return axis % rank
@@ -83,6 +82,13 @@ def broadcast(operation: Operation, *shapes: Sequence[int]) -> tuple[int, ...]:
         return tuple(np.broadcast_shapes(*(tuple(s) for s in shapes)))
     except ValueError:
         reject(operation, f"operand shapes {' and '.join('x'.join(map(str, s)) for s in shapes)} do not broadcast")
+
+
+def scalar(operation: Operation, shape: Sequence[int], is_scalar: bool) -> tuple[int, ...]:
+    """``shape``, or (1,) for a single number marked ``is_scalar``. Raises InputError where there are more."""
+    if is_scalar and math.prod(shape) != 1:
+        reject(operation, f"is_scalar is set, but the result has the shape {tuple(shape)}")
+    return (1,) if is_scalar else tuple(shape)
 
 
 def activate(values: Array, do_relu: bool, relu_limit: float) -> Array:
