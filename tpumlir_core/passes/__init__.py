@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from tpumlir_core.ir.operation import Module, Operation
 from tpumlir_core.passes.canonicalize import Canonicalize
+from tpumlir_core.passes.decomposition import DecomposeUnsupported
 from tpumlir_core.passes.eliminate_dead import EliminateDead
 from tpumlir_core.passes.fold_constants import FoldConstants
 from tpumlir_core.passes.framework import Observer, Pass, PassRegistry, PipelineOptions, everything, run_passes
@@ -19,8 +20,9 @@ from tpumlir_core.passes.infer_shapes import InferShapes
 from tpumlir_core.passes.recognize import RecognizePatterns
 
 __all__ = [
-    "Canonicalize", "EliminateDead", "FoldConstants", "FuseActivations", "FuseLinear", "FusePads", "InferShapes", "Observer", "Pass",
-    "PassRegistry", "PipelineOptions", "RecognizePatterns", "builtin_registry", "run_passes", "run_pipeline",
+    "Canonicalize", "DecomposeUnsupported", "EliminateDead", "FoldConstants", "FuseActivations", "FuseLinear", "FusePads", "InferShapes",
+    "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns", "builtin_registry", "decompose", "run_passes",
+    "run_pipeline",
 ]
 
 
@@ -28,9 +30,11 @@ def builtin_registry() -> PassRegistry:
     """A new registry with the passes and pipelines of the core."""
     registry = PassRegistry()
     registry.register(
-        Canonicalize, EliminateDead, FoldConstants, FuseActivations, FuseLinear, FusePads, InferShapes, RecognizePatterns
+        Canonicalize, DecomposeUnsupported, EliminateDead, FoldConstants, FuseActivations, FuseLinear, FusePads, InferShapes,
+        RecognizePatterns,
     )
     registry.register_pipeline("optimize", _optimize)
+    registry.register_pipeline("prepare", _prepare)
     return registry
 
 
@@ -39,6 +43,15 @@ def _optimize(options: PipelineOptions) -> Sequence[Pass]:
         InferShapes(), EliminateDead(), FoldConstants(), Canonicalize(), RecognizePatterns(), FuseLinear(), FusePads(), FuseActivations(),
         Canonicalize(), FoldConstants(), EliminateDead(),
     )
+
+
+def _prepare(options: PipelineOptions) -> Sequence[Pass]:
+    return (DecomposeUnsupported(options.supported), FoldConstants(), EliminateDead())
+
+
+def decompose(module: Module, supported: Callable[[Operation], bool]) -> bool:
+    """Run the pipeline ``prepare``: decompose what ``supported`` refuses; whether anything changed."""
+    return run_pipeline("prepare", module, supported=supported)
 
 
 def run_pipeline(

@@ -127,7 +127,7 @@ def adaptive_pool(op: Operation, rewriter: Rewriter) -> bool:
     """An adaptive average pool to one value, or to a divisor of the extents, is an average pool."""
     assert isinstance(op, top.AdaptiveAvgPool)
     extents, wanted = op.input.shape[2:], op.output.shape[2:]
-    if any(extent % size for extent, size in zip(extents, wanted, strict=True)):
+    if len(op.output_size) != len(wanted) or any(extent % size for extent, size in zip(extents, wanted, strict=True)):
         return False
     window = tuple(extent // size for extent, size in zip(extents, wanted, strict=True))
     made = rewriter.insert(
