@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from rich.console import Console
 
 from tpumlir_core.errors import InputError
 from tpumlir_core.verify import Level, compare_arrays, compare_tensors
@@ -106,4 +108,18 @@ def test_csv_json_and_table() -> None:
     facts = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert facts["passed"]
     assert facts["tensors"][0]["sqnr"] is None
-    assert report.table().row_count == 1
+    assert [column.header for column in report.table().columns] == ["tensor", "shape", "result", "cosine", "euclid", "sqnr dB"]
+
+
+def test_table_names_operations_and_is_cut_to_the_worst() -> None:
+    names = [f"[t{i}]" for i in range(5)]
+    report = compare_tensors({name: np.full(3, i) for i, name in enumerate(names)}, {name: np.full(3, 2) for name in names})
+    table = replace(report, operations={"[t0]": "top.Add"}).table(limit=2)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert table.row_count == 2
+    assert "[t0]" in printed
+    assert "top.Add" in printed
+    assert "5 tensors compared, 4 differ" in " ".join(printed.split())

@@ -61,21 +61,21 @@ class Report:
                 f"least similarity: cosine {self.cosine:.6f}, euclid {self.euclid:.6f}, sqnr {self.sqnr:.2f} dB")
 
     def table(self, limit: int | None = None) -> Table:
-        """A rich table of the ``limit`` worst tensors (all by default), worst first."""
+        """A rich table of the ``limit`` worst tensors (all by default), worst first; operation and mode where they are known."""
         from rich.markup import escape
         from rich.table import Table
 
-        table = Table(caption=self.summary())
-        for header in ("tensor", "operation", "mode", "shape", "result"):
+        known = [(header, names) for header, names in (("operation", self.operations), ("mode", self.modes)) if names]
+        table = Table(caption=self.summary(), caption_justify="left")
+        for header in ("tensor", *(header for header, _ in known), "shape", "result"):
             table.add_column(header, overflow="fold")
         for header in ("cosine", "euclid", "sqnr dB"):
             table.add_column(header, justify="right", no_wrap=True)
         for one in self.worst_first()[:limit]:
             level = one.level.value if one.close_order is None else f"{one.level.value} 1e-{one.close_order}"
             table.add_row(
-                escape(one.name), self.operations.get(one.name, "-"), self.modes.get(one.name, "-"),
-                "x".join(map(str, one.shape)), f"[{'green' if one.passed else 'red'}]{level}",
-                f"{one.cosine:.6f}", f"{one.euclid:.6f}", f"{one.sqnr:.2f}",
+                escape(one.name), *(escape(names.get(one.name, "-")) for _, names in known), "x".join(map(str, one.shape)),
+                f"[{'green' if one.passed else 'red'}]{level}", f"{one.cosine:.6f}", f"{one.euclid:.6f}", f"{one.sqnr:.2f}",
             )
         return table
 
