@@ -293,7 +293,10 @@ class Tile(Operation):
 
 @op("top.Pad", "input,paddingsT?")
 class Pad(Operation):
-    """Padded by ``paddings`` (all begins, then all ends) with ``val``, or by ``mode`` with the operand's own values; negative ones crop."""
+    """Padded by ``paddings`` (all begins, then all ends) with ``val``, or by ``mode`` with the operand's own values.
+
+    With ``val`` negative paddings crop.
+    """
 
     paddings: I64s
     val: F64 = 0.0
@@ -303,6 +306,8 @@ class Pad(Operation):
         """(begin, end) of every axis."""
         if len(self.paddings) != 2 * rank:
             reject(self, f"paddings has {len(self.paddings)} entries; {rank} axes need {2 * rank}, all begins then all ends")
+        if self.mode != "constant" and min(self.paddings, default=0) < 0:
+            reject(self, f"paddings {self.paddings} must not be negative in mode {self.mode}")
         return list(zip(self.paddings[:rank], self.paddings[rank:], strict=True))
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
@@ -319,8 +324,9 @@ class Pad(Operation):
         widths = self.widths(values.ndim)
         if not widths:
             return [values]
+        outside = [(max(0, begin), max(0, end)) for begin, end in widths]
+        if self.mode != "constant":
+            return [np.pad(values, outside, mode=self.mode)]
+        values = np.pad(values, outside, constant_values=values.dtype.type(self.val))
         crop = tuple(slice(max(0, -begin), n + min(0, end)) for n, (begin, end) in zip(values.shape, widths, strict=True))
-        values, outside = values[crop], [(max(0, begin), max(0, end)) for begin, end in widths]
-        if self.mode == "constant":
-            return [np.pad(values, outside, constant_values=values.dtype.type(self.val))]
-        return [np.pad(values, outside, mode=self.mode)]
+        return [values[crop].copy()]
