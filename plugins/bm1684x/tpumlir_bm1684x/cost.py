@@ -1,21 +1,109 @@
-"""Cycles of BM1684X commands."""
+"""Cycles of BM1684X commands, as SOPHGO's own estimator counts them.
+
+Every rule is read off the timelines that tpu-mlir 1.30.2 writes beside its bmodels (compiler_profile_0.txt), joined with the
+decoded commands; ``tests/bm1684x/test_cost.py`` holds samples.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from tpumlir_bm1684x.cost_dma import transfer_cycles
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.emitter import Command, Engine
+from tpumlir_sophgo.isa import Format
+
+LANES = 64
+EU_BYTES = 64
+# Bytes of an element by precision code; inputs of one convolution step by precision code.
+_BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
+_INPUTS = {0: 64, 1: 32, 2: 1, 5: 32}
+_STRIDED = 3
+_DIVIDE = 31  # cycles a row of execution units
+_RSQRT = {3: 30}  # by iteration field
 
 
 class Bm1684xCost:
-    """A first approximation: convolution and element-wise by lanes and execution units, DMA by bandwidth."""
+    """Cycles of single commands."""
 
     def cycles(self, command: Command) -> int:
-        v = command.values
+        """Cycles from start to end."""
         if command.engine is Engine.DMA:
-            size = v.get("src_nsize", 1) * v.get("src_csize", 1) * v.get("src_hsize", 1) * v.get("src_wsize", 1) * 4
-            rows = v.get("src_nsize", 1) * v.get("src_csize", 1)
-            return max(size // 50, rows * 19) + 50
-        groups = v.get("res0_n", 1) * ceil_div(v.get("res0_c", 1), 64) * ceil_div(v.get("res0_h", 1) * v.get("res0_w", 1), 16)
-        if command.format.name.endswith("CONV"):
-            return groups * v["opd0_c"] * v["opd1_h"] * v["opd1_w"]
-        return groups * 2 + 4
+            return transfer_cycles(command.format, command.values)
+        rule = _RULES.get(command.format.name.lstrip("s"))
+        return 1 if rule is None else max(1, rule(command.format, command.values))
+
+
+def _rows(v: Mapping[str, int], size: int) -> int:
+    """Rows of execution units that a result takes: batches x channel groups x parts of h*w."""
+    width = EU_BYTES // size
+    return v.get("res0_n", 1) * ceil_div(v.get("res0_c", 1), LANES) * ceil_div(v.get("res0_h", 1) * v.get("res0_w", 1), width)
+
+
+def _convolution(fmt: Format, v: Mapping[str, int]) -> int:
+    precision = v.get("opd0_prec", 0)
+    width = 4 if precision in (0, 1, 5) else EU_BYTES // 4
+    rows = v.get("res0_n", 1) * ceil_div(v["res0_c"], LANES) * ceil_div(v["res0_h"] * v["res0_w"], width)
+    return rows * ceil_div(v["opd0_c"], _INPUTS.get(precision, 1)) * v["opd1_h"] * v["opd1_w"]
+
+
+def _pooling(fmt: Format, v: Mapping[str, int]) -> int:
+    return _rows(v, _BYTES[v.get("opd0_prec", 0)]) * v["opd1_h"] * v["opd1_w"]
+
+
+def _arithmetic(fmt: Format, v: Mapping[str, int]) -> int:
+    operands = v.get("tsk_opd_num", 1)
+    tensors = [name for name in ("opd0", "opd1")[:operands] if not v.get(f"{name}_const")]
+    size = max(_BYTES[v.get(f"{name}_prec", 0)] for name in ("res0", "opd0", "opd1")[: operands + 1])
+    rows = _rows(v, size)
+    if fmt.variant_name(v) == "div":
+        return rows * _DIVIDE
+    in_place = any(v.get(f"{name}_addr", 0) == v.get("res0_addr", 0) for name in tensors)
+    strided = sum(v.get(f"{name}_str", 0) == _STRIDED for name in ("res0", *tensors))
+    return rows * (2 if in_place or strided > 1 else 1)
+
+
+def _matrix(fmt: Format, v: Mapping[str, int]) -> int:
+    if v.get("left_tran"):
+        rows, inner = v["opd0_w"] * (v["opd0_c"] - 1) + v["opd1_w"], v["opd0_n"]
+    else:
+        rows, inner = v["opd0_n"], v["opd0_w"] * (v["opd0_c"] - 1) + v["opd1_w"]
+    extra = 0 if v.get("opd2_const") else 1
+    width = EU_BYTES // _BYTES[v.get("opd0_prec", 0)]
+    return rows * (inner + extra) * ceil_div(v["res0_c"], LANES) * ceil_div(v["res0_w"], width)
+
+
+def _matrix2(fmt: Format, v: Mapping[str, int]) -> int:
+    width = EU_BYTES // _BYTES[v.get("opd0_prec", 0)]
+    inner = v["opd1_w"] if fmt.variant_name(v) in ("nt", "tt") else v["opd1_c"]
+    return ceil_div(v["res0_c"], LANES) * ceil_div(v["res0_w"], width) * inner
+
+
+def _special(fmt: Format, v: Mapping[str, int]) -> int:
+    rows = _rows(v, _BYTES[v.get("opd0_prec", 0)])
+    variant = fmt.variant_name(v)
+    if variant.startswith("taylor"):
+        return rows * v["opd1_n"]
+    return rows * (_RSQRT.get(v.get("opd2_n_str", 0), 30) if variant == "rsqrt" else 1)
+
+
+def _compare(fmt: Format, v: Mapping[str, int]) -> int:
+    return 2 * _rows(v, _BYTES[v.get("opd0_prec", 0)])
+
+
+def _transform(fmt: Format, v: Mapping[str, int]) -> int:
+    rows = _rows(v, _BYTES[v.get("res0_prec", 0)])
+    variant = fmt.variant_name(v)
+    if variant == "static_broadcast":
+        return 1
+    return rows * 2
+
+
+def _linear(fmt: Format, v: Mapping[str, int]) -> int:
+    return 2 * _rows(v, _BYTES[v.get("res0_prec", 0)])
+
+
+_RULES = {
+    "CONV": _convolution, "PorD": _pooling, "AR": _arithmetic, "MM": _matrix, "MM2": _matrix2, "SFU": _special, "CMP": _compare,
+    "TRANS_BC": _transform, "TRANS_sBC": _transform, "LIN": _linear,
+}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tpumlir_core.ir import WeightStore
+from tpumlir_core.ir import ElementType, WeightStore
 from tpumlir_sophgo.arch import Arch, align
-from tpumlir_sophgo.emitter import Command, Emitter, Engine
+from tpumlir_sophgo.emitter import Command, Emitter
 from tpumlir_sophgo.kernel import Tile, Views
 from tpumlir_sophgo.schedule.graph import Graph, Node
 from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor, Shape4, aligned_bytes
@@ -67,19 +67,17 @@ class Estimator:
         emitter: Emitter = self.chip.new_emitter()
         emitter.track = False
         node.local.emit(node.op, tile, emitter)
-        return CallCost(sum(self.chip.cost.cycles(c) for c in emitter.commands), align(scratch, arch.eu_bytes))
+        return CallCost(_sum(self.chip.cost, emitter.commands), align(scratch, arch.eu_bytes))
 
     def transfer(self, shape: Shape4) -> int:
         """Cycles of loading (or storing) a dense 4-byte tensor of this shape."""
         found = self._transfers.get(shape)
         if found is None:
-            from tpumlir_core.ir import ElementType
-
             emitter = self.chip.new_emitter()
             emitter.track = False
             local = LocalTensor.aligned(self.chip.arch, 0, shape, ElementType.F32)
             emitter.load(local, GlobalTensor.dense(self.chip.arch.global_base, shape, ElementType.F32))
-            found = self._transfers[shape] = sum(self.chip.cost.cycles(c) for c in emitter.commands)
+            found = self._transfers[shape] = _sum(self.chip.cost, emitter.commands)
         return found
 
 
@@ -103,9 +101,5 @@ def dry_tile(
     return Tile(tuple(operands), tuple(results), boxes, out, at, at), at
 
 
-def engine_cycles(commands: list[Command], cost: CostModel) -> dict[Engine, int]:
-    """Sum of command cycles per engine."""
-    total = {Engine.TIU: 0, Engine.DMA: 0}
-    for command in commands:
-        total[command.engine] += cost.cycles(command)
-    return total
+def _sum(cost: CostModel, commands: Sequence[Command]) -> int:
+    return sum(cost.cycles(c) for c in commands)

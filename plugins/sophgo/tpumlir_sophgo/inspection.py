@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tpumlir_core.bmodel import read_model
 from tpumlir_core.bmodel.schema import CmdGroup
-from tpumlir_core.errors import InputError
+from tpumlir_core.errors import InputError, InternalError
 from tpumlir_core.plugins.extension_points import Instruction, Profile
 from tpumlir_sophgo.cost import CostModel
 from tpumlir_sophgo.emitter import Command, Engine
 from tpumlir_sophgo.isa import InstructionSet
+from tpumlir_sophgo.timeline import simulate
 
 Sets = Mapping[Engine, InstructionSet]
 
@@ -37,7 +38,8 @@ def profile(data: bytes, sets: Sets, cost: CostModel) -> Profile:
         cycles = [[cost.cycles(command) for command in stream] for stream in streams]
         for engine in Engine:
             work[engine] += sum(cycles[engine])
-        total += _finish(name, streams, cycles)
+        waits = [[command.waits for command in stream] for stream in streams]
+        total += _timeline(name, cycles, waits)
     return Profile(total, {engine.name.lower(): work[engine] for engine in Engine})
 
 
@@ -68,23 +70,8 @@ def _commands(name: str, group: CmdGroup, engine: Engine, sets: Sets) -> list[Co
     return commands
 
 
-def _finish(name: str, streams: Sequence[Sequence[Command]], cycles: Sequence[Sequence[int]]) -> int:
-    """When the last command ends. Each engine runs in order; a command starts when the id it waits for has ended."""
-    at, free = [0, 0], [0, 0]
-    ended: list[dict[int, int]] = [{0: 0}, {0: 0}]
-    while any(at[engine] < len(streams[engine]) for engine in Engine):
-        engine = _ready(streams, at, ended)
-        if engine is None:
-            raise InputError(f"{name}: its two streams wait for each other at commands {at[0]} and {at[1]}")
-        command = streams[engine][at[engine]]
-        free[engine] = max(free[engine], ended[1 - engine][command.waits]) + cycles[engine][at[engine]]
-        ended[engine][command.id] = free[engine]
-        at[engine] += 1
-    return max(free)
-
-
-def _ready(streams: Sequence[Sequence[Command]], at: Sequence[int], ended: Sequence[Mapping[int, int]]) -> Engine | None:
-    for engine in Engine:
-        if at[engine] < len(streams[engine]) and streams[engine][at[engine]].waits in ended[1 - engine]:
-            return engine
-    return None
+def _timeline(name: str, cycles: Sequence[Sequence[int]], waits: Sequence[Sequence[int]]) -> int:
+    try:
+        return simulate(cycles, waits).total
+    except InternalError as error:
+        raise InputError(f"{name}: {error}") from error
