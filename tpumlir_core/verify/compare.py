@@ -1,7 +1,7 @@
 """Comparison of tensors by the rules of the reference's npz comparison (tpu-mlir 1.30.2), so that figures compare.
 
 Two differences, both stricter: no tensor in common is an error, and tensors of different size differ (the reference
-compares the part that they share).
+compares the part that they share). And the signal of the signal to noise ratio is the reference tensor, not the target.
 """
 
 from __future__ import annotations
