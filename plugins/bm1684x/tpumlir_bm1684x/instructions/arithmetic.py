@@ -58,8 +58,8 @@ class ArithmeticInstructions(Emitter):
         self._arithmetic(f"select_{relation}", out, values, [t for t in (a, b) if isinstance(t, LocalTensor)])
 
     def shift_bits(self, out: LocalTensor, a: LocalTensor, bits: int, arithmetic: bool = False) -> None:
-        """Integers shifted left (right where ``bits`` is negative)."""
-        values = {"tsk_opd_num": 2, "opd1_const": 1, "opd1_prec": 0, "opd1_sign": 1, "opd1_addr": bits & 0xFF}
+        """Integers shifted left (right where ``bits`` is negative, rounding down)."""
+        values = {"tsk_opd_num": 2, "opd2_n_str": Rounding.DOWN, "opd1_const": 1, "opd1_prec": 0, "opd1_sign": 1, "opd1_addr": bits & 0xFF}
         self._operand(values, "opd0", a, out.shape, a.element)
         self._arithmetic("arith_shift" if arithmetic else "logic_shift", out, values, [a])
 

@@ -68,7 +68,10 @@ class DivideKernel(ChainKernel):
     """Quotient of all operands from the left (right with ``is_reverse``); by a small weight: a product with its reciprocal."""
 
     def prepare(self, op: Any, position: int, values: Array) -> Array:
-        return values if position == _order(op)[0] else np.float32(1) / values
+        if position == _order(op)[0]:
+            return values
+        with np.errstate(divide="ignore"):
+            return np.float32(1) / values
 
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
         fixed = self.constant_operands(op)
@@ -129,17 +132,24 @@ def clip(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitte
 
 
 class ModuloKernel(ElementwiseKernel):
-    """``x - floor(x / y) * y``."""
+    """The rest ``r = x - k y`` with the nearest integer k of ``x / y``; where its sign is not y's, one more y.
+
+    Exact multiples leave 0, which a quotient rounded down would miss: AR div may fall short of an integer.
+    """
 
     buffers = 2
 
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
-        a, b = s.take(out.shape), s.take(out.shape)
+        a, b = s.like(out, 2)
         x, y = operands
         e.divide(a, x, y)
-        e.unary("cast", b, a, Rounding.DOWN)
+        e.unary("cast", b, a, Rounding.HALF_TO_EVEN)
         e.binary("mul", a, b, y)
-        e.binary("sub", out, x, a)
+        e.binary("sub", b, x, a)
+        e.binary("mul", a, b, y)
+        e.select("lt", out, a, 0.0, 1.0)
+        e.binary("mul", a, out, y)
+        e.binary("add", out, a, b)
 
 
 def register(registry: KernelRegistry) -> None:

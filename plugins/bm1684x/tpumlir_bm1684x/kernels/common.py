@@ -36,6 +36,10 @@ class Scratch:
         """``count`` tensors of the shape and element type of another one."""
         return (self.take(tensor.shape, tensor.element) for _ in range(count))
 
+    def fork(self) -> Scratch:
+        """What is left, for temporaries of one step; the next step may take the same bytes."""
+        return Scratch(self.top)
+
     def take_bytes(self, size: int) -> int:
         """The address of ``size`` bytes."""
         address = self.top
@@ -134,6 +138,11 @@ def image_tensor(address: int, elements: int, channels: int) -> LocalTensor:
     """What ``lane_image`` of ``elements`` values makes at ``address``, as an operand of ``channels`` channels."""
     tensor = LocalTensor.compact(arch(), address, (1, channels, 1, 1), F32)
     return tensor if elements != 1 else every_lane(tensor, channels)
+
+
+def image_bytes(channels: int) -> int:
+    """Bytes a lane of the image of ``channels`` values."""
+    return F32.bytes * ceil_div(channels, arch().lanes)
 
 
 def every_lane(tensor: LocalTensor, channels: int) -> LocalTensor:
@@ -239,7 +248,7 @@ class ElementwiseKernel(Kernel):
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         s = Scratch(tile.scratch)
-        operands, out = self._operands(op, tile, s, e), tile.results[0]
+        operands, out = self.operands(op, tile, s, e), tile.results[0]
         if not _has_relu(op):
             self.compute(op, operands, out, s, e)
             return
@@ -260,7 +269,8 @@ class ElementwiseKernel(Kernel):
         fixed = self.constant_operands(op)
         return [(i, v) for i, v in enumerate(op.operands) if v is not None and i in fixed]
 
-    def _operands(self, op: Operation, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> list[LocalTensor]:
+    def operands(self, op: Operation, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> list[LocalTensor]:
+        """The operands that ``compute`` gets: tiles and constant images, broadcast to the lanes, packed."""
         found: list[LocalTensor] = []
         fixed = self.constant_operands(op)
         shape = tile.results[0].shape
@@ -323,4 +333,4 @@ def _per_channel(shape: Sequence[int], result: Sequence[int]) -> bool:
 
 
 def _image_bytes(value: Value, channels: int) -> int:
-    return F32.bytes * (1 if value.type.elements == 1 else ceil_div(channels, arch().lanes))
+    return F32.bytes if value.type.elements == 1 else image_bytes(channels)

@@ -1,0 +1,88 @@
+"""A factor and a term a channel: scale and batch normalization with constant statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.common import (
+    F32,
+    ElementwiseKernel,
+    Scratch,
+    broadcast_views,
+    image_bytes,
+    is_weight,
+    lane_image,
+    pack,
+)
+from tpumlir_core.ir import Array, Operation, WeightStore
+from tpumlir_sophgo.kernel import KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
+
+
+class ScaleKernel(ElementwiseKernel):
+    """``x * scale + bias``: one LIN instruction; both lie in the lanes, a number a channel."""
+
+    packed = frozenset({0})
+
+    def supports(self, op: Operation) -> str | None:
+        if any(v is not None and not is_weight(v) for v in op.operands[1:]):
+            return "its factors must be weights"
+        return None if op.input.type.element is F32 else "only F32"
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        shape = op.output.shape
+        by_channel = (shape[1], *(1,) * (len(shape) - 2)) if len(shape) > 1 else (1,)
+        found = broadcast_views([shape, by_channel], shape, [known[0], None], frozenset({1}))
+        return None if found is None else Views((found[1], *(None,) * (len(op.operands) - 1)), (found[1],))
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset(i for i, v in enumerate(op.operands) if i > 0 and v is not None)
+
+    def constants(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        data = [None if v is None or i == 0 else weights[v.name].astype(np.float32).reshape(-1) for i, v in enumerate(op.operands)]
+        channels = views.results[0][1]
+        parts = [np.broadcast_to(part, channels)[out.start[1] : out.stop[1]] for part in self.factors(op, data)]
+        return np.concatenate([lane_image(part, out.size[1]) for part in parts], axis=1)
+
+    def constant_bytes(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> int:
+        return 2 * image_bytes(out.size[1])
+
+    def factors(self, op: Any, data: list[Array | None]) -> tuple[Array, Array]:
+        """Scale and bias, a number a channel each. ``data``: the operands' values, None for the input and what is absent."""
+        scale, bias = data[1:3]
+        return np.ones(1, np.float32) if scale is None else scale, np.zeros(1, np.float32) if bias is None else bias
+
+    def operands(self, op: Operation, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> list[LocalTensor]:
+        x, out = tile.operands[0], tile.results[0].shape
+        assert x is not None
+        at = tile.constants
+        images = [LocalTensor.compact(e.arch, at + i * image_bytes(out[1]), (1, out[1], 1, 1), F32) for i in range(2)]
+        return [pack(x, out, s, e), *images]
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        x, scale, bias = operands
+        e.linear(out, x, scale, bias)
+
+
+class BatchNormKernel(ScaleKernel):
+    """Batch normalization as a scale."""
+
+    def factors(self, op: Any, data: list[Array | None]) -> tuple[Array, Array]:
+        mean, variance, gamma, beta = (None if v is None else v.astype(np.float64) for v in (data + [None] * 2)[1:5])
+        assert mean is not None
+        assert variance is not None
+        scale: Array = 1 / np.sqrt(variance + op.epsilon)
+        if gamma is not None:
+            scale = scale * gamma
+        bias = -mean * scale if beta is None else beta - mean * scale
+        return scale.astype(np.float32), bias.astype(np.float32)
+
+
+def register(registry: KernelRegistry) -> None:
+    """Kernels with a factor and a term a channel."""
+    registry.add("tpu.Scale", ScaleKernel())
+    registry.add("tpu.BatchNorm", BatchNormKernel())
