@@ -7,8 +7,8 @@ from importlib import import_module
 from tpumlir_sophgo.kernel import KernelRegistry
 
 FAMILIES = (
-    "activation", "arg", "binary", "convolution", "deconvolution", "interp", "lrn", "matmul", "movement", "normalization", "group_norm",
-    "pooling", "reduce", "softmax",
+    "activation", "arg", "binary", "channel", "compare", "convolution", "deconvolution", "group_norm", "interp", "lrn", "matmul",
+    "movement", "normalization", "pooling", "reduce", "select", "softmax", "unary",
 )
 
 
