@@ -47,7 +47,7 @@ def _moves_nothing(op: Operation) -> bool:
 
 
 def rename_axes(op: Operation, rewriter: Rewriter) -> bool:
-    """Squeeze, Unsqueeze, Flatten, View, an Expand that repeats nothing: a Reshape."""
+    """Squeeze, Unsqueeze, Flatten, an Expand that repeats nothing: a Reshape."""
     return op.input.type.elements == op.output.type.elements and _reshape(op, op.input, rewriter)
 
 
@@ -146,7 +146,7 @@ _MOVING = (
 
 MOVEMENT_RULES: Rules = {
     **{f"top.{name}": (drop_identity,) for name in _MOVING},
-    **{f"top.{name}": (drop_identity, rename_axes) for name in ("Flatten", "Squeeze", "Unsqueeze", "Expand", "View")},
+    **{f"top.{name}": (drop_identity, rename_axes) for name in ("Flatten", "Squeeze", "Unsqueeze", "Expand")},
     "top.Reshape": (drop_identity, plain_reshape),
     "top.Transpose": (transpose,),
     "top.Permute": (drop_identity, plain_permute),

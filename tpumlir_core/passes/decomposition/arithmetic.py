@@ -147,16 +147,18 @@ def where(op: top.Where, s: Steps) -> bool:
     condition, left, right = [*op.operands, None, None][:3]
     if op.x_is_const or op.y_is_const:
         ones = (1,) * len(op.output.shape)
-        left = s.weight(np.full(ones, _finite(op.x_const_val))) if op.x_is_const else left
-        right = s.weight(np.full(ones, _finite(op.y_const_val))) if op.y_is_const else right
+        left = s.weight(np.full(ones, op.x_const_val)) if op.x_is_const else left
+        right = s.weight(np.full(ones, op.y_const_val)) if op.y_is_const else right
         return s.done(top.Where, condition, left, right)
     chosen = _truth(s, condition)
     other = s.plus(s.times(chosen, -1.0), 1.0)
-    return s.done(top.Add, s(top.Mul, chosen, left), s(top.Mul, other, right))
+    return s.done(top.Add, s(top.Mul, chosen, _finite(s, left)), s(top.Mul, other, _finite(s, right)))
 
 
-def _finite(value: float) -> float:
-    return min(max(value, -_LARGEST), _LARGEST)
+def _finite(s: Steps, value: Value | None) -> Value | None:
+    """A weight with its infinities as the largest numbers, as 0 times infinity is no number; other values as they are."""
+    array = s.rewriter.constant(value)
+    return value if array is None or np.all(np.isfinite(array)) else s.weight(np.clip(array, -_LARGEST, _LARGEST))
 
 
 ARITHMETIC: Mapping[str, Decomposition] = {

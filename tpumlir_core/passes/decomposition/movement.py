@@ -204,5 +204,5 @@ MOVEMENT: Mapping[str, Decomposition] = {
     "top.SwapDimInner": swap_dim_inner, "top.Reverse": reverse, "top.Depth2Space": depth_to_space, "top.Upsample": upsample,
     "top.Expand": expand, "top.Tile": tile, "top.Trilu": trilu, "top.Transpose": transpose, "top.CumSum": cumulative_sum,
     "top.Interp": interpolate, "top.AdaptiveAvgPool": adaptive_pool,
-    **{f"top.{name}": rename for name in ("Flatten", "Squeeze", "Unsqueeze", "View")},
+    **{f"top.{name}": rename for name in ("Flatten", "Squeeze", "Unsqueeze")},
 }
