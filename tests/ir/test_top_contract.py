@@ -93,13 +93,30 @@ def test_types_and_values_agree_or_the_input_is_rejected(opcode: str, data: st.D
 def small_module() -> Module:
     weights = WeightStore()
     weights["w"] = lambda: normal(2, 5, 4)
-    argument = Value("args", TensorType((3, 5)))
-    source = top.Input.create([argument], ["x"])
+    source = top.Input.create([], [("x", TensorType((3, 5)))])
     weight = top.Weight.create([], [("w", TensorType((5, 4)))])
     product = top.MatMul.create([source.output, weight.output, None], ["p"])
     parts = top.Split.create([product.output], ["a", "b"], axis=1, num=2)
     total = top.Add.create(parts.results, ["s"])
     return Module("small", Function("main", [source, weight, product, parts, total], [total.output]), weights)
+
+
+def test_flops_are_counted_as_the_reference_counts_them() -> None:
+    """Numbers that tpu-mlir 1.30.2 gives for the same one-operation modules (module.FLOPs of its shape inference)."""
+    image, window = (2, 6, 5, 7), {"kernel_shape": [3, 3], "pads": [1] * 4}
+    counted: list[tuple[int, type[Operation], list[tuple[int, ...]], dict[str, Any]]] = [
+        (18480, top.Conv, [image, (4, 6, 3, 3), (4,)], {**window, "strides": [2, 1], "do_relu": True}),
+        (30660, top.Deconv, [image, (4, 6, 3, 3), (4,)], {**window, "strides": [2, 2]}),
+        (840, top.AddConst, [image], {"const_val": 0.5, "do_relu": True}),
+        (5040, top.GroupNorm, [image, (6,), (6,)], {"num_groups": 3, "eps": 1e-3}),
+        (350, top.CumSum, [image], {"axis": 1}),
+        (70, top.Reduce, [image], {"axes": [1], "keepdims": False, "mode": "ReduceL2"}),
+        (648, top.AdaptiveAvgPool, [image], {"output_size": (2, 3)}),
+        (2520, top.Softmax, [image], {"axis": 1, "log": True}),
+    ]
+    for flops, kind, shapes, attributes in counted:
+        operation = kind.create([Value(f"x{i}", TensorType(s)) for i, s in enumerate(shapes)], ["y"], **attributes)
+        assert operation.flops() == flops, kind.__name__
 
 
 def test_every_value_of_a_module_by_name() -> None:
@@ -118,7 +135,7 @@ def test_a_missing_input_and_a_wrong_shape_are_named() -> None:
 
 
 def test_a_long_chain_needs_no_recursion() -> None:
-    source = top.Input.create([Value("args", TensorType((1,)))], ["x"])
+    source = top.Input.create([], [("x", TensorType((1,)))])
     chain: list[Operation] = [source]
     for i in range(10_000):
         chain.append(top.AddConst.create([chain[-1].output], [f"v{i}"], const_val=1.0))

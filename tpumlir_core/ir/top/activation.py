@@ -57,7 +57,6 @@ class Elu(Pointwise):
     """x where positive, else ``alpha`` (exp(x) - 1)."""
 
     alpha: F64
-    cost = 5
 
     def apply(self, values: Array) -> Array:
         return np.where(values < 0, np.float32(self.alpha) * np.expm1(values), values)
@@ -117,7 +116,7 @@ class Swish(Pointwise):
 
     beta: F64
     round_mode: RoundMode = "HalfAwayFromZero"
-    cost = 6
+    cost = 5
 
     def apply(self, values: Array) -> Array:
         return values * sigmoid(values * np.float32(self.beta))
@@ -159,7 +158,7 @@ class Softsign(Pointwise):
 class Mish(Pointwise):
     """x tanh(softplus(x))."""
 
-    cost = 8
+    cost = 4
 
     def apply(self, values: Array) -> Array:
         return values * np.tanh(softplus(values))
@@ -236,7 +235,7 @@ class LogB(Pointwise):
     """Logarithm to the base ``base``."""
 
     base: I64
-    cost = 5
+    cost = 4
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         if self.base < 2:
@@ -276,8 +275,6 @@ class Round(Pointwise):
 @op("top.Erf")
 class Erf(Pointwise):
     """Error function."""
-
-    cost = 5
 
     def apply(self, values: Array) -> Array:
         return erf(values)
@@ -356,6 +353,8 @@ class Arctanh(Pointwise):
 @op("top.Sign")
 class Sign(Pointwise):
     """-1, 0 or 1, the sign of x."""
+
+    cost = 3
 
     def apply(self, values: Array) -> Array:
         return np.sign(values)

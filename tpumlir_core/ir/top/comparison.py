@@ -51,6 +51,8 @@ class CompareConst(Pointwise):
 class LogicalAnd(Broadcasting):
     """1 where no operand is 0, else 0."""
 
+    cost = 2
+
     def combine(self, operands: list[Array]) -> Array:
         return reduce(np.logical_and, operands)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tpumlir_core.ir.attributes import F64, I64, AutoPadMode, Flag, I64s, Str
 from tpumlir_core.ir.operation import Array, Operation, op
-from tpumlir_core.ir.top.support import activate, broadcast, elements, float_like, optional, present, real, reject
+from tpumlir_core.ir.top.support import activate, broadcast, elements, float_like, optional, present, present_operands, real, reject
 from tpumlir_core.ir.top.windows import Pads, columns, output_extents, pad_spatial, pads_of, taps
 from tpumlir_core.ir.types import TensorType
 
@@ -98,11 +98,7 @@ class Conv(Operation):
         filters = self.operands[1]
         assert filters is not None
         taps_per_output = math.prod(filters.shape[1:])
-        return elements(self) * (2 * taps_per_output + _has(self, 2) + self.do_relu)
-
-
-def _has(operation: Operation, position: int) -> int:
-    return int(len(operation.operands) > position and operation.operands[position] is not None)
+        return elements(self) * (2 * taps_per_output + present_operands(self, 2) + self.do_relu)
 
 
 @op("top.Deconv", "input,filter,bias?")
@@ -175,7 +171,7 @@ class Deconv(Operation):
 
     def flops(self) -> int:
         per_input = 2 * math.prod(self.kernel_shape) * (self.output.shape[1] // self.group)
-        return math.prod(self.input.shape) * per_input + elements(self) * (_has(self, 2) + self.do_relu)
+        return math.prod(self.input.shape) * (per_input + present_operands(self, 2) + self.do_relu)
 
 
 @op("top.MatMul", "input,right,bias?")
@@ -242,4 +238,4 @@ class MatMul(Operation):
 
     def flops(self) -> int:
         inner = self.input.shape[-2 if self.left_transpose and len(self.input.shape) > 1 else -1]
-        return elements(self) * (2 * inner + _has(self, 2) + self.do_relu)
+        return elements(self) * (2 * inner + present_operands(self, 2) + self.do_relu)

@@ -187,7 +187,6 @@ class Pow(Pointwise):
     """x to the power ``exponent``."""
 
     exponent: F64
-    cost = 5
 
     def apply(self, values: Array) -> Array:
         return np.power(values, np.float32(self.exponent))
@@ -198,7 +197,6 @@ class Pow2(Pointwise):
     """``const_val`` to the power x."""
 
     const_val: F64
-    cost = 5
 
     def apply(self, values: Array) -> Array:
         return np.power(np.float32(self.const_val), values)
@@ -207,8 +205,6 @@ class Pow2(Pointwise):
 @op("top.Pow3", "inputs*")
 class Pow3(Broadcasting):
     """First operand to the power of the second."""
-
-    cost = 5
 
     def combine(self, operands: list[Array]) -> Array:
         return reduce(np.power, operands)
@@ -228,7 +224,7 @@ class Reciprocal(Pointwise):
 
 @op("top.Mod", "inputs*")
 class Mod(Broadcasting):
-    """Remainder of a division rounded down: it has the divisor's sign."""
+    """Remainder of a division rounded down: it has the divisor's sign (tpu-mlir 1.30.2's interpreter gives it the dividend's)."""
 
     def combine(self, operands: list[Array]) -> Array:
         return reduce(np.mod, operands)
@@ -245,6 +241,8 @@ class Remainder(Broadcasting):
 @op("top.Clip", "inputs")
 class Clip(Pointwise):
     """x limited to [``min``, ``max``]; ``max`` wins where they cross."""
+
+    cost = 2
 
     min: F64
     max: F64

@@ -18,6 +18,7 @@ from tpumlir_core.ir.top.support import (
     float_like,
     optional,
     present,
+    present_operands,
     real,
     reject,
 )
@@ -133,6 +134,9 @@ class Softmax(Pointwise):
         result: Array = scaled - np.log(sums) if self.log else powers / sums
         return result
 
+    def flops(self) -> int:
+        return (self.cost + self.log) * elements(self)
+
 
 @op("top.LayerNorm", "input,weight?,bias?")
 class LayerNorm(Operation):
@@ -160,7 +164,7 @@ class LayerNorm(Operation):
         return [affine(standardize(values, tuple(range(axis, values.ndim)), self.eps), weight, bias)]
 
     def flops(self) -> int:
-        return 7 * elements(self)
+        return (10 + present_operands(self)) * elements(self)
 
 
 @op("top.InstanceNorm", "input,weight?,bias?")
@@ -178,7 +182,7 @@ class InstanceNorm(Operation):
         return [affine(standardize(values, tuple(range(2, values.ndim)), self.eps), weight, bias)]
 
     def flops(self) -> int:
-        return 7 * elements(self)
+        return (10 + present_operands(self)) * elements(self)
 
 
 @op("top.GroupNorm", "input,weight?,bias?")
@@ -201,7 +205,7 @@ class GroupNorm(Operation):
         return [affine(grouped.reshape(values.shape), weight, bias)]
 
     def flops(self) -> int:
-        return 7 * elements(self)
+        return (10 + present_operands(self)) * elements(self)
 
 
 @op("top.PixelNorm", "input,weight?,bias?")
@@ -219,7 +223,7 @@ class PixelNorm(Operation):
         return [affine(standardize(values, (1,), self.eps), weight, bias)]
 
     def flops(self) -> int:
-        return 7 * elements(self)
+        return (10 + present_operands(self)) * elements(self)
 
 
 @op("top.RMSNorm", "input,gamma?")
@@ -245,7 +249,7 @@ class RMSNorm(Operation):
         return [affine(wide * scale, optional(inputs, 1), None)]
 
     def flops(self) -> int:
-        return 5 * elements(self)
+        return (2 + present_operands(self)) * elements(self)
 
 
 @op("top.LRN")
@@ -273,7 +277,7 @@ class LRN(Pointwise):
         return result
 
     def flops(self) -> int:
-        return (self.size + 5) * elements(self)
+        return 4 * elements(self)
 
 
 @op("top.Normalize", "input,scale")
@@ -296,4 +300,4 @@ class Normalize(Operation):
         return [affine(values / norm, by_channel(optional(inputs, 1), values.ndim), None)]
 
     def flops(self) -> int:
-        return 4 * elements(self)
+        return 2 * elements(self)

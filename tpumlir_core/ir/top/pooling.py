@@ -158,4 +158,5 @@ class AdaptiveAvgPool(Operation):
         return [result]
 
     def flops(self) -> int:
-        return math.prod(self.input.shape)
+        pairs = zip(reversed(self.input.shape), reversed(self.output_size), strict=False)
+        return elements(self) * math.prod(n - (parts - 1) * (n // parts) for n, parts in pairs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tpumlir_core.ir.attributes import F64, I64, ArgMode, Flag, I64s, ReduceMode
 from tpumlir_core.ir.operation import Array, Operation, op
-from tpumlir_core.ir.top.support import array, axes_of, axis_of, float_like, present, real, reject, scalar
+from tpumlir_core.ir.top.support import axes_of, axis_of, elements, float_like, present, real, reject, scalar
 from tpumlir_core.ir.types import TensorType
 
 _REDUCTIONS: dict[str, Callable[..., Array]] = {
@@ -54,7 +54,7 @@ class Reduce(Operation):
         return [np.asarray(result, np.float32).reshape(shape)]
 
     def flops(self) -> int:
-        return math.prod(self.input.shape)
+        return elements(self)
 
 
 @op("top.Arg", "input", "indices,values?")
@@ -102,7 +102,7 @@ class CumSum(Operation):
         return [np.cumsum(real(inputs).astype(np.float64), self.axis).astype(np.float32)]
 
     def flops(self) -> int:
-        return math.prod(self.input.shape)
+        return elements(self) - elements(self) // self.input.shape[self.axis]
 
 
 @op("top.TopK", "input,kT?", "values?,indices?")
@@ -129,9 +129,6 @@ class TopK(Operation):
         places = np.take(order, np.arange(self.K), self.axis)
         return [np.take_along_axis(values, places, self.axis), places.astype(np.float32)][: len(self.results)]
 
-    def flops(self) -> int:
-        return math.prod(self.input.shape)
-
 
 @op("top.Variance")
 class Variance(Operation):
@@ -149,9 +146,11 @@ class Variance(Operation):
         return [float_like(source, reduced(source.shape, self._over(len(source.shape)), self.keep_dims))]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
-        values = array(inputs).astype(np.float64)
-        result = np.var(values, self._over(values.ndim), ddof=self.correction, keepdims=self.keep_dims)
-        return [np.asarray(result, np.float32)]
+        values = real(inputs).astype(np.float64)
+        axes = self._over(values.ndim)
+        count = math.prod(values.shape[axis] for axis in axes)
+        with np.errstate(all="ignore"):  # no degrees of freedom left: inf or nan
+            return [np.asarray(np.var(values, axes, keepdims=self.keep_dims) * count / np.float64(count - self.correction), np.float32)]
 
     def flops(self) -> int:
-        return 3 * math.prod(self.input.shape)
+        return 2 * elements(self)

@@ -81,7 +81,7 @@ class Interp(Operation):
         return result
 
     def flops(self) -> int:
-        return 0 if self.mode == "nearest" else 7 * elements(self)
+        return 0 if self.mode == "nearest" else 2 * elements(self)
 
 
 def _extent(source: int, scale: float) -> int:

@@ -12,7 +12,10 @@ from tpumlir_core.ir.types import TensorType
 
 @op("top.Input")
 class Input(Operation):
-    """An input of the function: its operand, the function's argument, or a result of a declared type; may describe preprocessing."""
+    """An input of the function, of a declared type; its attributes may describe preprocessing.
+
+    It has no operand here: the text form's is the function's argument.
+    """
 
     shape_tensor: I64s | None = None
     do_preprocess: Flag = False
