@@ -72,10 +72,8 @@ class Operation:
         Absent optional operands are ``None``; trailing ones may be left out.
         """
         op = cls(**attributes)
-        op.operands = []
+        op.operands = list(operands)
         op.results = []
-        for value in operands:
-            op.append_operand(value)
         pairs: list[tuple[str, TensorType | None]] = [(r, None) if isinstance(r, str) else (r[0], r[1]) for r in results]
         if any(t is None for _, t in pairs):
             types = op.infer([None if v is None else v.type for v in op.operands])
@@ -83,6 +81,10 @@ class Operation:
         for index, (name, type_) in enumerate(pairs):
             assert type_ is not None
             op.results.append(Value(name, type_, op, index))
+        # Only now: where inference fails, no value may list a use by what was not made.
+        op.operands = []
+        for value in operands:
+            op.append_operand(value)
         return op
 
     # --- what a declaration gives -------------------------------------------------------------------------------
