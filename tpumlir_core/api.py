@@ -159,6 +159,6 @@ def _run_source(
     file: Path, inputs: Mapping[str, Array], options: ImportOptions, dump_all: bool, session: Session
 ) -> dict[str, Array]:
     name, reader = require(FRONTEND, "", file, session.plugins)
-    with session.stage("run", str(file)), session.plugins.calling(FRONTEND, name, "run"):
+    with session.stage("run source", str(file)), session.plugins.calling(FRONTEND, name, "run"):
         arrays = reader.run(file, inputs, options)
         return arrays if dump_all else outputs_of(reader.load(file, options), arrays)
