@@ -15,7 +15,7 @@ from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.schedule.graph import RENAMING, Graph, choose_kernel
-from tpumlir_sophgo.schedule.program import Program, Scheduler
+from tpumlir_sophgo.schedule.program import Program, schedule
 
 
 class SophgoTarget(Target):
@@ -64,7 +64,7 @@ class SophgoTarget(Target):
 
     def compile(self, module: Module) -> Artifact:
         started = time.perf_counter()
-        program = Scheduler(self.chip(), Graph(module, self.kernels())).run()
+        program = schedule(self.chip(), Graph(module, self.kernels()))
         scheduled = time.perf_counter()
         self.check(program)
         checked = time.perf_counter()

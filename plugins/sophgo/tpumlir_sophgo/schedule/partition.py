@@ -1,13 +1,15 @@
 """Which operations are fused into a group, and into how many tiles the group is cut.
 
-Groups are prefixes of what is left, grown by doubling and then narrowed; each candidate is judged by the larger of its
-TIU and DMA cycles, with what its nodes would cost alone as the yardstick.
+Every run of consecutive nodes (of some lengths) is sized and costed once: TIU and DMA cycles under the coarsest cut that
+fits local memory. A partition is then a shortest path over the node order, under weights of the two engines; the scheduler
+tries several weights and keeps what its timeline says is fastest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +22,15 @@ from tpumlir_sophgo.schedule.steps import ConstantLoad, GroupSteps, StepBuilder
 from tpumlir_sophgo.tensor import Shape4
 
 FILL = 0.92  # share of a lane that the estimate may fill; the rest is for fragmentation
-LONGEST = 64  # nodes in one group
+LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)  # nodes of the runs that are costed
+FEW_LENGTHS = (1, 2, 4, 16, 64)  # in networks of more than MANY nodes
+MANY = 600
 _PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A group, how it is cut, and what that is expected to cost."""
+    """A group, how it is cut, and what that is expected to cost in cycles of each engine."""
 
     group: Group
     grid: Grid
@@ -34,75 +38,71 @@ class Plan:
     tiu: int
     dma: int
 
-    @property
-    def cost(self) -> float:
-        """Expected cycles: the busier engine, and a tenth of the other one for imperfect overlap."""
-        return max(self.tiu, self.dma) + 0.1 * min(self.tiu, self.dma)
-
 
 @dataclass
 class Partitioner:
     """Cuts the node list into planned groups."""
 
     est: Estimator
-    _alone: dict[int, Plan] = field(default_factory=dict)
+    nodes: Sequence[Node]
+    _plans: dict[int, dict[int, Plan]] = field(default_factory=dict)  # first node -> length -> plan
 
-    def run(self, nodes: Sequence[Node]) -> Iterator[Plan | Node]:
-        """Plans of fused groups, and single nodes that have a global kernel, in order."""
-        at = 0
-        while at < len(nodes):
-            if not nodes[at].is_local:
-                yield nodes[at]
-                at += 1
-                continue
-            plan = self._grow(nodes, at)
-            yield plan
-            at += len(plan.group.nodes)
+    def run(self, tiu_weight: float, dma_weight: float, first: int = 0, stop: int | None = None) -> list[Plan | Node]:
+        """The cheapest partition of the nodes from ``first`` to ``stop`` under linear weights of the engines' cycles.
 
-    def alone(self, node: Node) -> Plan:
-        """The plan of one node by itself. Raises UnsupportedError where no cut fits local memory."""
-        found = self._alone.get(node.index)
-        if found is None:
-            group = Group().extended(self.est.graph, node)
-            found = self.plan(group, Grid()) if group is not None else None
-            if found is None:
-                raise UnsupportedError(f"{node.op.name} ({node.op.opcode}) does not fit local memory however it is cut")
-            self._alone[node.index] = found
+        Plans of fused groups, and single nodes that have a global kernel, in order.
+        """
+        stop = len(self.nodes) if stop is None else stop
+        cost = np.full(stop - first + 1, np.inf)
+        cost[-1] = 0.0
+        choice = [1] * (stop - first)
+        for at in range(stop - 1, first - 1, -1):
+            here = at - first
+            for length, plan in self.plans(at).items():
+                if at + length > stop:
+                    break
+                total = tiu_weight * plan.tiu + dma_weight * plan.dma + cost[here + length]
+                if total < cost[here]:
+                    cost[here], choice[here] = total, length
+            if not self.nodes[at].is_local:
+                cost[here] = cost[here + 1]
+        found: list[Plan | Node] = []
+        at = first
+        while at < stop:
+            found.append(self.plans(at)[choice[at - first]] if self.nodes[at].is_local else self.nodes[at])
+            at += choice[at - first]
         return found
 
-    def _grow(self, nodes: Sequence[Node], at: int) -> Plan:
-        prefixes = [self.alone(nodes[at]).group]
-        best = tried = self.alone(nodes[at])
-        good, length = 1, 2
-        bad: int | None = None
-        while length <= min(LONGEST, len(nodes) - at):
-            group = self._prefix(prefixes, nodes, at, length)
-            plan = None if group is None else self.plan(group, tried.grid)
-            if plan is not None and plan.cost <= best.cost + sum(self.alone(nodes[at + i]).cost for i in range(good, length)):
-                best = tried = plan
-                good = length
-            else:
-                bad = length
-            length = min(2 * good, LONGEST, len(nodes) - at) if bad is None else (good + bad) // 2
-            if length <= good or (bad is not None and length >= bad):
-                break
-        return best
+    def plans(self, at: int) -> dict[int, Plan]:
+        """The plans of the runs that begin at a node, by length. Raises UnsupportedError where not even the node by itself
+        can be cut so that it fits local memory."""
+        found = self._plans.get(at)
+        if found is None:
+            found = self._plans[at] = self._measure(at) if self.nodes[at].is_local else {}
+        return found
 
-    def _prefix(self, prefixes: list[Group], nodes: Sequence[Node], at: int, length: int) -> Group | None:
-        while len(prefixes) < length:
-            group = prefixes[-1].extended(self.est.graph, nodes[at + len(prefixes)])
-            if group is None:
-                return None
-            prefixes.append(group)
-        return prefixes[length - 1]
+    def _measure(self, at: int) -> dict[int, Plan]:
+        plans: dict[int, Plan] = {}
+        lengths = LENGTHS if len(self.nodes) <= MANY else FEW_LENGTHS
+        group: Group | None = Group()
+        grid = Grid()
+        for length in lengths:
+            while group is not None and len(group.nodes) < length:
+                following = at + len(group.nodes)
+                group = group.extended(self.est.graph, self.nodes[following]) if following < len(self.nodes) else None
+            plan = None if group is None else self.plan(group, grid)
+            if plan is None:
+                break
+            plans[length] = plan
+            grid = plan.grid
+        if not plans:
+            op = self.nodes[at].op
+            raise UnsupportedError(f"{op.name} ({op.opcode}) does not fit local memory however it is cut")
+        return plans
 
     def plan(self, group: Group, least: Grid) -> Plan | None:
         """The coarsest cut from ``least`` on that fits local memory, or None."""
-        for grid in self._grids(group, least):
-            plan = self._try(group, grid)
-            if plan is not None:
-                return plan
-        return None
+        return next((plan for grid in self._grids(group, least) if (plan := self._try(group, grid)) is not None), None)
 
     def finer(self, plan: Plan) -> Iterator[Plan]:
         """The same group cut into more and more tiles (for when placement fails)."""
@@ -117,12 +117,11 @@ class Partitioner:
         if not outputs:
             return
         limit = tuple(min(v[axis] for v in outputs) for axis in range(4))
-        lanes = self.est.chip.arch.lanes
         n_parts = [p for p in _PARTS if p <= limit[0]]
         h_parts = [p for p in _PARTS if p <= limit[2]]
         grids = [(n, 1, h, 1) for n in n_parts for h in h_parts if n == 1 or h == 1 or n == n_parts[-1]]
         if len(group.nodes) == 1:
-            c_parts = [p for p in _PARTS if p <= -(-limit[1] // lanes)]
+            c_parts = [p for p in _PARTS if p <= -(-limit[1] // self.est.chip.arch.lanes)]
             w_parts = [p for p in _PARTS if p <= limit[3]]
             n, h = n_parts[-1], h_parts[-1]
             grids += [(n, c, 1, 1) for c in c_parts[1:]] + [(1, c, 1, 1) for c in c_parts[1:]]
@@ -166,6 +165,6 @@ def peak_bytes(built: GroupSteps, resident: bool, unit: int) -> int:
     return int(np.cumsum(change).max())
 
 
-def _live(change: np.ndarray[tuple[int], np.dtype[np.int64]], size: int, first: int, last: int, unit: int) -> None:
+def _live(change: np.ndarray[Any, np.dtype[np.int64]], size: int, first: int, last: int, unit: int) -> None:
     change[max(first, 0)] += align(size, unit)
     change[min(last + 1, len(change) - 1)] -= align(size, unit)

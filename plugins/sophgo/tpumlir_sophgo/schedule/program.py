@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import ElementType, Value
 from tpumlir_sophgo.arch import align, ceil_div
 from tpumlir_sophgo.cost import Chip, Estimator
-from tpumlir_sophgo.emitter import Emitter
+from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.kernel import GlobalCall, GlobalKernel, Tile, default_view
 from tpumlir_sophgo.schedule.graph import Graph, Node
 from tpumlir_sophgo.schedule.partition import Partitioner, Plan
@@ -24,6 +25,7 @@ from tpumlir_sophgo.schedule.place import Placement
 from tpumlir_sophgo.schedule.steps import ConstantLoad, GroupSteps, LocalValue, Step, StepBuilder, ValueLoad, ValueStore
 from tpumlir_sophgo.schedule.storage import ConstantPool, Region, assign
 from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor
+from tpumlir_sophgo.timeline import simulate
 
 HORIZON = 96  # steps that a load may be hoisted before the group that needs it
 DMA_SLACK = 1.2  # loads begin this much earlier than their cost asks for
@@ -50,55 +52,77 @@ class Program:
     root: Callable[[Value], Value]  # a value's storage root
 
 
+# Weights of TIU and DMA cycles under which partitions are tried.
+WEIGHTS = ((1.0, 0.1), (1.0, 0.5), (0.5, 1.0))
+
+
+def schedule(chip: Chip, graph: Graph) -> Program:
+    """The program whose timeline is shortest, of those that partitions under several weights give."""
+    partitioner = Partitioner(Estimator(chip, graph), graph.nodes)
+    tried: dict[tuple[int, ...], Scheduler] = {}
+    for weights in WEIGHTS:
+        parts = partitioner.run(*weights)
+        key = tuple(len(p.group.nodes) if isinstance(p, Plan) else 0 for p in parts)
+        if key not in tried:
+            tried[key] = Scheduler(chip, graph, partitioner, weights)
+            tried[key].place(parts)
+    if len(tried) == 1:
+        return next(iter(tried.values())).emit()
+    return min(tried.values(), key=Scheduler.cycles).emit()
+
+
 @dataclass
 class Scheduler:
-    """Builds a Program from a graph."""
+    """Places the groups of one partition and emits them."""
 
     chip: Chip
     graph: Graph
+    partitioner: Partitioner
+    weights: tuple[float, float]
     groups: list[GroupSteps | GlobalStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         arch = self.chip.arch
-        self._est = Estimator(self.chip, self.graph)
-        self._partitioner = Partitioner(self._est)
         self._memory = Placement(arch.lane_bytes, arch.eu_bytes)
         self._start: list[float] = [0.0]  # start of every step if the TIU never waited, cycles
         self._stored: dict[Value, int] = {}  # last step after which a value's store is due
         self._pool = ConstantPool()
 
-    def run(self) -> Program:
-        """Partition, place, assign global memory, emit."""
-        for item in self._partitioner.run(self.graph.nodes):
+    def place(self, parts: Sequence[Plan | Node]) -> None:
+        """Place all groups in local memory over time."""
+        for item in parts:
             if isinstance(item, Plan):
                 self._schedule(item)
             else:
                 self._add_global(item)
-        return self._emit()
+
+    def cycles(self) -> int:
+        """Cycles of the program by the cost model, constants left out of the file."""
+        emitter = self._emission({}, self.chip.arch.global_base)[0].emitter
+        streams = [emitter.stream(engine) for engine in Engine]
+        costs = [[self.chip.cost.cycles(c) for c in stream] for stream in streams]
+        return simulate(costs, [[c.waits for c in stream] for stream in streams]).total
 
     # --- placement ------------------------------------------------------------------------------------------------
     def _schedule(self, plan: Plan) -> None:
         """Place a group; where that fails cut it finer, and then into two groups."""
         if self._place(plan):
             return
-        for attempt, finer in enumerate(self._partitioner.finer(plan)):
+        for attempt, finer in enumerate(self.partitioner.finer(plan)):
             if self._place(finer):
                 return
             if attempt == 2 and len(plan.group.nodes) > 1:
                 break
         nodes = plan.group.nodes
-        half = len(nodes) // 2
-        if not half:
-            self._partitioner.alone(nodes[0])
-            raise AssertionError(f"{nodes[0].op.name}: no placement found")
-        for part in (nodes[:half], nodes[half:]):
-            for item in self._partitioner.run(part):
-                assert isinstance(item, Plan)
-                self._schedule(item)
+        if len(nodes) == 1:
+            raise UnsupportedError(f"{nodes[0].op.name} ({nodes[0].op.opcode}) does not fit local memory however it is cut")
+        first, half = nodes[0].index, nodes[len(nodes) // 2].index
+        for part in (self.partitioner.run(*self.weights, first, half), self.partitioner.run(*self.weights, half, first + len(nodes))):
+            self.place(part)
 
     def _place(self, plan: Plan) -> bool:
         base = len(self._start) - 1
-        built = StepBuilder(self._est, plan.resident).build(plan.group, plan.grid, base)
+        built = StepBuilder(self.partitioner.est, plan.resident).build(plan.group, plan.grid, base)
         if built is None:
             return False
         self._memory.forget(base - HORIZON)
@@ -182,19 +206,26 @@ class Scheduler:
         return [x.local.value for x in group.loads if isinstance(x, ValueLoad)], [x.local.value for x in group.stores]
 
     # --- emission -------------------------------------------------------------------------------------------------
-    def _emit(self) -> Program:
+    def emit(self) -> Program:
+        """Build the constants, assign global memory, emit all commands."""
+        offsets = self._constants()
+        emission, memory_base, used = self._emission(offsets, self.chip.arch.global_base + self._pool.size)
+        return Program(
+            emission.emitter, self._pool.bytes(), self.chip.arch.global_base, memory_base, used, emission.addresses, self.graph.root
+        )
+
+    def _emission(self, offsets: dict[int, int], end: int) -> tuple[_Emission, int, int]:
+        """The emission, where the memory of values begins (from ``end`` on), and its bytes."""
         arch = self.chip.arch
         regions = self._regions()
         works = [Region(size, i, i) for i, size in self._workspaces()]
-        constants = self._constants()
-        base = arch.global_base
-        memory_base = base + align(self._pool.size, arch.global_alignment)
+        memory_base = align(end, arch.global_alignment)
         used = assign([*regions.values(), *works], memory_base, arch.global_alignment)
         addresses = {value: region.address for value, region in regions.items()}
-        emission = _Emission(self.chip, self.graph, addresses, {k: base + v for k, v in constants.items()}, base)
+        emission = _Emission(self.chip, self.graph, addresses, offsets, arch.global_base)
         emission.workspaces = {work.first - 1: work.address for work in works}
         emission.run(self.groups)
-        return Program(emission.emitter, self._pool.bytes(), base, memory_base, used, addresses, self.graph.root)
+        return emission, memory_base, used
 
     def _workspaces(self) -> list[tuple[int, int]]:
         found = []
@@ -251,7 +282,7 @@ class _Emission:
     chip: Chip
     graph: Graph
     addresses: dict[Value, int]
-    constants: dict[int, int]
+    constants: dict[int, int]  # offsets; empty where only cycles matter
     constants_base: int
     workspaces: dict[int, int] = field(default_factory=dict)
 
@@ -296,8 +327,7 @@ class _Emission:
 
     def _memory(self, local: LocalValue, box: Box) -> GlobalTensor:
         value = local.value
-        address = self.constants[id(value)] if self.graph.is_weight(value) else self.addresses[value]
-        return GlobalTensor.dense(address, local.view, value.type.element).part(box)
+        return GlobalTensor.dense(self._address(value), local.view, value.type.element).part(box)
 
     def _load(self, load: ValueLoad) -> None:
         self.emitter.layer = load.local.value.name
@@ -335,13 +365,17 @@ class _Emission:
         self.emitter.layer = node.op.name
         operands = tuple(None if v is None else self._dense(v) for v in self.graph.tile_operands(node))
         results = tuple(self._dense(v) for v in node.op.results)
-        call = GlobalCall(operands, results, self.constants.get(id(node), -1), self.workspaces.get(number, -1))
+        constants = self.constants_base + self.constants.get(id(node), 0)
+        call = GlobalCall(operands, results, constants, self.workspaces.get(number, -1))
         node.kernel.emit(node.op, call, self.emitter)
 
     def _dense(self, value: Value) -> GlobalTensor:
-        root = self.graph.root(value)
-        address = self.constants[id(root)] if self.graph.is_weight(root) else self.addresses[root]
-        return GlobalTensor.dense(address, default_view(value.shape), value.type.element)
+        return GlobalTensor.dense(self._address(self.graph.root(value)), default_view(value.shape), value.type.element)
+
+    def _address(self, root: Value) -> int:
+        if self.graph.is_weight(root):
+            return self.constants_base + self.constants.get(id(root), 0)
+        return self.addresses[root]
 
 
 def _merged(local: LocalTensor, memory: GlobalTensor) -> tuple[LocalTensor, GlobalTensor]:

@@ -38,7 +38,7 @@ class LocalValue:
 
 @dataclass
 class ConstantLoad:
-    """A lane image to be fetched before step ``need``; ``lanes`` and ``offset`` (in the pool) are known once it is built."""
+    """A lane image to be fetched before step ``need``; ``lanes`` is a guess and ``offset`` (in the pool) unknown until it is built."""
 
     node: Node
     views: Views
@@ -47,8 +47,8 @@ class ConstantLoad:
     buffer: Buffer
     need: int
     cycles: int
-    lanes: int = 0
-    offset: int = -1
+    lanes: int
+    offset: int = 0
 
 
 @dataclass
@@ -182,7 +182,7 @@ class StepBuilder:
             buffer = Buffer(size, number, number)
             lanes = min(self.est.chip.arch.lanes, views.results[0][1]) if axis == 1 else self.est.chip.arch.lanes
             cycles = self.est.transfer((1, lanes, 1, ceil_div(size, 4)))
-            found = kept[node.index, span] = ConstantLoad(node, views, span, size, buffer, number, cycles)
+            found = kept[node.index, span] = ConstantLoad(node, views, span, size, buffer, number, cycles, lanes)
             result.loads.append(found)
         found.buffer.last = number
         return found

@@ -10,13 +10,13 @@ from tpumlir_core.ir import Array, Module
 from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.schedule.graph import Graph
-from tpumlir_sophgo.schedule.program import Program, Scheduler
+from tpumlir_sophgo.schedule.program import Program, schedule
 from tpumlir_sophgo.testing.cmodel import Machine
 
 
 def run_module(machine: Machine, chip: Chip, kernels: KernelRegistry, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Schedule a Tpu module, execute its commands in program order, and give the outputs by name."""
-    return run_program(machine, Scheduler(chip, Graph(module, kernels)).run(), module, inputs)
+    return run_program(machine, schedule(chip, Graph(module, kernels)), module, inputs)
 
 
 def run_program(machine: Machine, program: Program, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
