@@ -64,7 +64,7 @@ class Elu(Pointwise):
 
 @op("top.Sigmoid")
 class Sigmoid(Pointwise):
-    """``scale`` / (1 + exp(-x)) + ``bias``; with ``log`` its logarithm (scale and bias then do not apply)."""
+    """``scale`` / (1 + exp(-x)) + ``bias``; with ``log`` the logarithm of 1 / (1 + exp(-x)), without scale and bias."""
 
     scale: F64 = 1.0
     bias: F64 = 0.0
