@@ -69,7 +69,7 @@ TOY = """
             return Artifact(b"TOYCHIP" + json.dumps(shape).encode(), {"instructions": {"toy": 1}})
 
         def operators(self):
-            return {"Relu": {"F32": None}, "Tanh": {"F32": "no table for it"}}
+            return {"Relu": {"F32": None}, "Nothing": {"F32": "no table for it"}}
 
 
     class ToyRunner(Runner):
@@ -141,7 +141,8 @@ def test_input_shapes_reach_the_frontend(toy: Path, tpumlir: Any) -> None:
 def test_lists(toy: Path, tpumlir: Any) -> None:
     assert tpumlir("ops", "--frontend", "toy").stdout == "Relu\n"
     table = json.loads(tpumlir("ops", "--chip", "toychip", "--json").stdout)
-    assert table["operators"]["Tanh"] == {"F32": "no table for it"}
+    assert table["operators"]["Relu"]["F32"] == {"supported": True, "by": "kernel", "reason": None}
+    assert table["operators"]["Nothing"]["F32"] == {"supported": False, "by": None, "reason": "no table for it"}
     assert "Conv" in json.loads(tpumlir("ops", "--json").stdout)["operators"]
     plugins = json.loads(tpumlir("plugins", "list", "--json", "--kind", "target").stdout)
     assert ("toychip", "ok") in [(plugin["name"], plugin["health"]) for plugin in plugins]
@@ -177,6 +178,8 @@ def test_doctor_finds_the_sick(toy: Path, site: Any, tpumlir: Any) -> None:
         (("compile", "m.toy", *COMPILE, "--no-such-option"), 2, ("--no-such-option",)),
         (("no-such-command",), 2, ("no-such-command",)),
         (("deploy", "m.toy", *COMPILE), 2, ("m.toy",)),
+        (("run", "x.npz", "--input", "x.npz", "--output", "y.npz"), 2, ("no runner and no frontend knows this file", "toy")),
+        (("run", "/dev/zero", "--input", "x.npz", "--output", "y.npz"), 2, ("/dev/zero", "device")),
         (("run", "m.toy", "--input", "absent.npz", "--output", "y.npz"), 2, ("absent.npz",)),
         (("compare", "x.npz", "m.toy"), 2, ("m.toy", "npz")),
         (("info", "m.toy"), 2, ("m.toy", "not a bmodel")),

@@ -31,7 +31,7 @@ from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
 from tpumlir_core.passes import run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
-from tpumlir_core.plugins.choice import quantizer_for, recognize, require
+from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unknown
 from tpumlir_core.plugins.extension_points import Artifact, ImportOptions, LoweringOptions
 from tpumlir_core.stages import Session
 
@@ -125,8 +125,9 @@ def run(
     session = session or Session()
     if file.suffix == TEXT_SUFFIX:
         return _run_module(open_module(file, session=session), inputs, runner or DEFAULT_INTERPRETER, dump_all, session)
-    if runner or recognize(RUNNER, file, session.plugins):
-        name, device = require(RUNNER, runner, file, session.plugins)
+    known = require(RUNNER, runner, file, session.plugins) if runner else recognize(RUNNER, file, session.plugins)
+    if known is not None:
+        name, device = known
         with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
             return device.run(file, inputs)
     return _run_source(file, inputs, options, dump_all, session)
@@ -158,7 +159,10 @@ def _run_module(module: Module, inputs: Mapping[str, Array], interpreter: str, d
 def _run_source(
     file: Path, inputs: Mapping[str, Array], options: ImportOptions, dump_all: bool, session: Session
 ) -> dict[str, Array]:
-    name, reader = require(FRONTEND, "", file, session.plugins)
+    known = recognize(FRONTEND, file, session.plugins)
+    if known is None:
+        raise unknown(file, session.plugins, RUNNER, FRONTEND)
+    name, reader = known
     with session.stage("run source", str(file)), session.plugins.calling(FRONTEND, name, "run"):
         arrays = reader.run(file, inputs, options)
         return arrays if dump_all else outputs_of(reader.load(file, options), arrays)

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,11 +17,15 @@ from tpumlir_core.ir import Array
 
 HEAD_BYTES = 4096
 """How much of a file is read to recognise its format."""
+_DAMAGE = (OSError, ValueError, EOFError, MemoryError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error)
+"""What numpy and zipfile raise for damaged, encrypted or absurdly large archives."""
 
 
 def read_head(path: Path) -> bytes:
-    """The first HEAD_BYTES of a file. Raises InputError when it is missing, a folder or unreadable."""
+    """The first HEAD_BYTES of a file. Raises InputError when it is missing, no regular file or unreadable."""
     try:
+        if not path.is_dir() and path.exists() and not path.is_file():
+            raise InputError(f"{path}: cannot be read: it is a pipe or a device; name a file")
         with path.open("rb") as file:
             return file.read(HEAD_BYTES)
     except OSError as error:
@@ -35,7 +40,7 @@ def read_npz(path: Path) -> dict[str, Array]:
             if not hasattr(archive, "files"):
                 raise InputError(f"{path}: this is one array (.npy); name it in an .npz: numpy.savez(path, NAME=array)")
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path}: not a readable .npz: {' '.join(str(error).split())}") from error
 
 

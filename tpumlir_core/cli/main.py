@@ -32,6 +32,7 @@ DEBUG_VARIABLE = "TPUMLIR_DEBUG"
 USAGE_EXIT = 2
 INTERNAL_EXIT = 3
 INTERRUPTED_EXIT = 130
+WIPE_LINE = "\r\x1b[K"
 
 
 class LazyGroup(click.Group):
@@ -103,7 +104,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _fail(message: str, code: int, error: BaseException) -> int:
     if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
         traceback.print_exception(error)
-    click.echo(f"tpumlir: error: {' '.join(message.split())}", err=True)
+    wipe = WIPE_LINE if sys.stderr.isatty() else ""  # a progress line may stand there
+    click.echo(f"{wipe}tpumlir: error: {' '.join(message.split())}", err=True)
     return code
 
 

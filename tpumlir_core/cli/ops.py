@@ -48,11 +48,22 @@ def _print_names(source: str, names: list[str], as_json: bool) -> None:
 def _print_target(chip: str, plugins: PluginManager, as_json: bool) -> None:
     target = plugins.get(TARGET, chip)
     with plugins.calling(TARGET, chip, "operators"):
-        table: dict[str, Any] = {name: dict(modes) for name, modes in sorted(target.operators().items())}
         modes = list(target.modes())
+        table = {name: {mode: _answer(name, by_mode.get(mode, "not in this mode")) for mode in modes}
+                 for name, by_mode in sorted(target.operators().items())}
     if as_json:
         print_json({"source": chip, "modes": modes, "operators": table})
-        return
-    rows = [(name, *("yes" if mode in by_mode and by_mode[mode] is None else by_mode.get(mode) or "no" for mode in modes))
-            for name, by_mode in table.items()]
-    print_table(("operation", *modes), rows)
+    else:
+        rows = [(name, *(by_mode[mode]["reason"] or by_mode[mode]["by"] for mode in modes)) for name, by_mode in table.items()]
+        print_table(("operation", *modes), rows)
+
+
+def _answer(operation: str, reason: str | None) -> dict[str, Any]:
+    """How an operation is done: by a kernel, or by operations that have one; or why it is not."""
+    from tpumlir_core.passes.decomposition import DECOMPOSITIONS
+
+    if reason is None:
+        return {"supported": True, "by": "kernel", "reason": None}
+    if f"top.{operation}" in DECOMPOSITIONS:
+        return {"supported": True, "by": "decomposition", "reason": None}
+    return {"supported": False, "by": None, "reason": reason}

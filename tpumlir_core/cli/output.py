@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tpumlir_core.cli.main import WIPE_LINE
 from tpumlir_core.stages import Observer
 
 
@@ -26,19 +27,20 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 class Progress:
-    """Says on stderr which stage runs, in one line that is wiped at the end."""
+    """Says on stderr which stage runs, in one line that is wiped when the stage has ended."""
+
+    width = 100
 
     def stage_started(self, stage: str, subject: str) -> None:
-        self._line(f"{stage} {subject} ...")
+        text = f"{stage} {subject} ..."
+        self._write(text if len(text) <= self.width else f"{text[: self.width - 3]}...")
 
     def stage_finished(self, stage: str, subject: str, seconds: float) -> None:
-        self._line("")
+        self._write("")
 
     @staticmethod
-    def _line(text: str) -> None:
-        width = 100
-        short = text if len(text) <= width else f"{text[: width - 3]}..."
-        sys.stderr.write(f"\r\x1b[K{short}")
+    def _write(text: str) -> None:
+        sys.stderr.write(f"{WIPE_LINE}{text}")
         sys.stderr.flush()
 
 

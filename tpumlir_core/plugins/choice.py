@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tpumlir_core.errors import InputError, PluginFault
 from tpumlir_core.files import read_head
@@ -35,12 +35,18 @@ def require(kind: Kind[Reader], name: str, path: Path, plugins: PluginManager) -
         return name, plugins.get(kind, name)
     found = recognize(kind, path, plugins)
     if found is None:
-        there = ", ".join(_states(kind, plugins)) or "none, install one"
-        raise InputError(f"{path}: no {kind.name} knows this file ({kind.name}s: {there})")
+        raise unknown(path, plugins, kind)
     return found
 
 
-def _states(kind: Kind[Reader], plugins: PluginManager) -> Iterator[str]:
+def unknown(path: Path, plugins: PluginManager, *kinds: Kind[Any]) -> InputError:
+    """The error for a file that no plugin of these kinds knows, with the plugins there are and their health."""
+    asked = " and no ".join(kind.name for kind in kinds)
+    states = "; ".join(f"{kind.name}s: {', '.join(_states(kind, plugins)) or 'none, install one'}" for kind in kinds)
+    return InputError(f"{path}: no {asked} knows this file ({states})")
+
+
+def _states(kind: Kind[Any], plugins: PluginManager) -> Iterator[str]:
     for plugin in plugins.plugins(kind):
         yield plugin.name if plugin.health is Health.OK else f"{plugin.name} is {plugin.health.value}: {plugin.reason}"
 
