@@ -62,7 +62,7 @@ class Estimator:
 
     def _dry(self, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]) -> CallCost:
         arch = self.chip.arch
-        tile, at = dry_tile(arch, self.graph, node, views, out, boxes)
+        tile, at = dry_tile(arch, node, views, out, boxes)
         scratch = node.local.scratch(node.op, tile)
         emitter: Emitter = self.chip.new_emitter()
         emitter.track = False
@@ -81,13 +81,11 @@ class Estimator:
         return found
 
 
-def dry_tile(
-    arch: Arch, graph: Graph, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]
-) -> tuple[Tile, int]:
+def dry_tile(arch: Arch, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]) -> tuple[Tile, int]:
     """A tile with made-up addresses for sizing and costing; also the first free lane byte after it (may exceed the lane)."""
     at = 0
     operands: list[LocalTensor | None] = []
-    for value, box in zip(graph.tile_operands(node), boxes, strict=True):
+    for value, box in zip(node.operands, boxes, strict=True):
         if value is None or box is None:
             operands.append(None)
             continue

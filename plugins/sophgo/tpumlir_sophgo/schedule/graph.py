@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tpumlir_core.errors import UnsupportedError
-from tpumlir_core.ir import Module, Operation, Value
-from tpumlir_sophgo.kernel import GlobalKernel, Kernel, KernelRegistry
+from tpumlir_core.ir import Module, Operation, Value, WeightStore
+from tpumlir_sophgo.arch import align
+from tpumlir_sophgo.kernel import GlobalKernel, Kernel, KernelRegistry, Views
+from tpumlir_sophgo.tensor import Box, Shape4
 
 # Operations that only rename the bytes of their operand: no kernel, the result is the operand's storage.
 RENAMING = frozenset({"tpu.Reshape", "tpu.Flatten", "tpu.Squeeze", "tpu.Unsqueeze", "tpu.View"})
 
 
-@dataclass(frozen=True)
 class Node:
-    """One operation that computes, with its kernel; ``index`` is its place in the order."""
+    """One operation that computes, with its kernel, which is asked each question once: answers are remembered.
 
-    index: int
-    op: Operation
-    kernel: Kernel | GlobalKernel
+    ``index`` is its place in the order; ``operands`` are what reaches the kernel as tiles or global tensors, with None for
+    absent operands and for those that the kernel takes as constants.
+    """
+
+    def __init__(self, index: int, op: Operation, kernel: Kernel | GlobalKernel) -> None:
+        self.index = index
+        self.op = op
+        self.kernel = kernel
+        constant = kernel.constant_operands(op)
+        self.operands: Sequence[Value | None] = tuple(None if i in constant else v for i, v in enumerate(op.operands))
+        self._views: dict[tuple[Shape4 | None, ...], Views | None] = {}
+        self._splits: dict[Views, str] = {}
+        self._axis: dict[Views, int] = {}
+        self._slices: dict[tuple[Views, Box], Sequence[Box | None]] = {}
+        self._constant_bytes: dict[tuple[Views, int, int], int] = {}
 
     @property
     def local(self) -> Kernel:
@@ -30,8 +42,39 @@ class Node:
     def is_local(self) -> bool:
         return isinstance(self.kernel, Kernel)
 
-    def __hash__(self) -> int:
-        return self.index
+    def views(self, known: Sequence[Shape4 | None]) -> Views | None:
+        """See ``Kernel.views``."""
+        key = tuple(known)
+        if key not in self._views:
+            self._views[key] = self.local.views(self.op, known)
+        return self._views[key]
+
+    def splits(self, views: Views) -> str:
+        """See ``Kernel.splits``."""
+        if views not in self._splits:
+            self._splits[views] = self.local.splits(self.op, views)
+        return self._splits[views]
+
+    def piece_axis(self, views: Views) -> int:
+        """See ``Kernel.piece_axis``."""
+        if views not in self._axis:
+            self._axis[views] = self.local.piece_axis(self.op, views)
+        return self._axis[views]
+
+    def slices(self, views: Views, out: Box) -> Sequence[Box | None]:
+        """See ``Kernel.input_slices``."""
+        key = (views, out)
+        if key not in self._slices:
+            self._slices[key] = tuple(self.local.input_slices(self.op, views, out))
+        return self._slices[key]
+
+    def constant_bytes(self, views: Views, out: Box, weights: WeightStore) -> int:
+        """Bytes a lane of the constants' image, rounded to whole words of 4 bytes; see ``Kernel.constant_bytes``."""
+        axis = self.piece_axis(views)
+        key = (views, out.start[axis], out.size[axis])
+        if key not in self._constant_bytes:
+            self._constant_bytes[key] = align(self.local.constant_bytes(self.op, views, out, weights), 4)
+        return self._constant_bytes[key]
 
 
 class Graph:
@@ -63,18 +106,13 @@ class Graph:
         self.nodes.append(node)
         for result in op.results:
             self.maker[result] = node.index
-        for value in set(self.tile_operands(node)) - {None}:
-            assert value is not None
-            self.users.setdefault(self.root(value), []).append(node.index)
+        for value in dict.fromkeys(node.operands):
+            if value is not None:
+                self.users.setdefault(self.root(value), []).append(node.index)
 
     def root(self, value: Value) -> Value:
         """The value whose storage this one is."""
         return self._root.get(value, value)
-
-    def tile_operands(self, node: Node) -> Sequence[Value | None]:
-        """Operands as tiles or global tensors; None for absent ones and for those that the kernel takes as constants."""
-        constant = node.kernel.constant_operands(node.op)
-        return [None if i in constant else v for i, v in enumerate(node.op.operands)]
 
     def is_weight(self, value: Value) -> bool:
         owner = self.root(value).owner

@@ -19,10 +19,12 @@ from tpumlir_sophgo.cost import Estimator
 from tpumlir_sophgo.schedule.graph import Node
 from tpumlir_sophgo.schedule.slices import Grid, Group
 from tpumlir_sophgo.schedule.steps import ConstantLoad, GroupSteps, StepBuilder
-from tpumlir_sophgo.tensor import Shape4
+from tpumlir_sophgo.tensor import Box, Shape4
 
 FILL = 0.92  # share of a lane that the estimate may fill; the rest is for fragmentation
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)  # nodes of the runs that are costed
+OVERLAP = 1.5  # a run is not grown further once its tiles repeat this much of the TIU's work
+MOST_TILES = 64  # of a run of several nodes
 FEW_LENGTHS = (1, 2, 4, 16, 64)  # in networks of more than MANY nodes
 MANY = 600
 _PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048)
@@ -46,6 +48,7 @@ class Partitioner:
     est: Estimator
     nodes: Sequence[Node]
     _plans: dict[int, dict[int, Plan]] = field(default_factory=dict)  # first node -> length -> plan
+    _alone: dict[int, int] = field(default_factory=dict)
 
     def run(self, tiu_weight: float, dma_weight: float, first: int = 0, stop: int | None = None) -> list[Plan | Node]:
         """The cheapest partition of the nodes from ``first`` to ``stop`` under linear weights of the engines' cycles.
@@ -95,10 +98,21 @@ class Partitioner:
                 break
             plans[length] = plan
             grid = plan.grid
+            if plan.tiu > OVERLAP * sum(self._least(node) for node in plan.group.nodes):
+                break
         if not plans:
             op = self.nodes[at].op
             raise UnsupportedError(f"{op.name} ({op.opcode}) does not fit local memory however it is cut")
         return plans
+
+    def _least(self, node: Node) -> int:
+        """TIU cycles of a node computed whole, in one piece."""
+        if node.index not in self._alone:
+            views = node.views([None] * len(node.operands))
+            assert views is not None
+            out = Box.whole(views.results[0])
+            self._alone[node.index] = self.est.call(node, views, out, tuple(node.slices(views, out))).cycles
+        return self._alone[node.index]
 
     def plan(self, group: Group, least: Grid) -> Plan | None:
         """The coarsest cut from ``least`` on that fits local memory, or None."""
@@ -129,7 +143,7 @@ class Partitioner:
             grids += [(n, c_parts[-1], h, w) for w in w_parts[1:]] + [(1, c, 1, w) for c in c_parts[1:] for w in w_parts[1:]]
         chosen: dict[Shape4, int] = {g: g[0] * g[1] * g[2] * g[3] for g in grids}
         for parts in sorted(chosen, key=lambda g: (chosen[g], g[3], g[1], g)):
-            if chosen[parts] >= least.count:
+            if chosen[parts] >= least.count and (len(group.nodes) == 1 or chosen[parts] <= MOST_TILES):
                 yield Grid(parts)
 
     def _try(self, group: Group, grid: Grid) -> Plan | None:

@@ -201,7 +201,7 @@ class Scheduler:
 
     def _traffic(self, group: GroupSteps | GlobalStep) -> tuple[list[Value], list[Value]]:
         if isinstance(group, GlobalStep):
-            reads = [self.graph.root(v) for v in self.graph.tile_operands(group.node) if v is not None]
+            reads = [self.graph.root(v) for v in group.node.operands if v is not None]
             return reads, list(group.node.op.results)
         return [x.local.value for x in group.loads if isinstance(x, ValueLoad)], [x.local.value for x in group.stores]
 
@@ -246,7 +246,7 @@ class Scheduler:
                 blob = group.node.kernel.constants(group.node.op, self.graph.weights)
                 if blob is not None:
                     offsets[id(group.node)] = self._pool.add(blob)
-                values = [self.graph.root(v) for v in self.graph.tile_operands(group.node) if v is not None]
+                values = [self.graph.root(v) for v in group.node.operands if v is not None]
             else:
                 for load in group.loads:
                     if isinstance(load, ConstantLoad):
@@ -363,7 +363,7 @@ class _Emission:
         node = group.node
         assert isinstance(node.kernel, GlobalKernel)
         self.emitter.layer = node.op.name
-        operands = tuple(None if v is None else self._dense(v) for v in self.graph.tile_operands(node))
+        operands = tuple(None if v is None else self._dense(v) for v in node.operands)
         results = tuple(self._dense(v) for v in node.op.results)
         constants = self.constants_base + self.constants.get(id(node), 0)
         call = GlobalCall(operands, results, constants, self.workspaces.get(number, -1))

@@ -58,9 +58,9 @@ class Group:
         """This group with one more node, or None where the node cannot read what the group makes in place."""
         if not node.is_local:
             return None
-        operands = graph.tile_operands(node)
+        operands = node.operands
         known = [None if v is None else self.made.get(graph.root(v)) for v in operands]
-        views = node.local.views(node.op, known)
+        views = node.views(known)
         if views is None:
             return None
         for have, want in zip(known, views.operands, strict=True):
@@ -104,9 +104,9 @@ def slice_tile(graph: Graph, group: Group, grid: Grid, cell: Shape4, lanes: int)
         box = _result_box(node, views, values)
         if not _may_cut(node, views, box):
             return None
-        boxes = node.local.input_slices(node.op, views, box)
+        boxes = node.slices(views, box)
         out[node], operands[node] = box, boxes
-        for operand, shape, part in zip(graph.tile_operands(node), views.operands, boxes, strict=True):
+        for operand, shape, part in zip(node.operands, views.operands, boxes, strict=True):
             if operand is None or shape is None or part is None:
                 continue
             key = (graph.root(operand), shape)
@@ -129,5 +129,5 @@ def _result_box(node: Node, views: Views, values: dict[Key, Box]) -> Box:
 
 
 def _may_cut(node: Node, views: Views, box: Box) -> bool:
-    splits = node.local.splits(node.op, views)
+    splits = node.splits(views)
     return all(box.size[i] == views.results[0][i] or AXES[i] in splits for i in range(4))

@@ -132,9 +132,9 @@ class StepBuilder:
         made_at: dict[Key, int], kept: dict[tuple[int, Box], ConstantLoad],
     ) -> None:
         graph, number = self.est.graph, result.base + len(result.steps)
-        boxes = tuple(slices.operands[node]) if piece == slices.out[node] else tuple(node.local.input_slices(node.op, views, piece))
+        boxes = tuple(node.slices(views, piece))
         operands: list[tuple[LocalValue, Box] | None] = []
-        for value, view, box in zip(graph.tile_operands(node), views.operands, boxes, strict=True):
+        for value, view, box in zip(node.operands, views.operands, boxes, strict=True):
             if value is None or view is None or box is None:
                 operands.append(None)
                 continue
@@ -171,12 +171,12 @@ class StepBuilder:
     def _constants(
         self, result: GroupSteps, node: Node, views: Views, piece: Box, number: int, kept: dict[tuple[int, Box], ConstantLoad]
     ) -> ConstantLoad | None:
-        axis = node.local.piece_axis(node.op, views)
+        axis = node.piece_axis(views)
         whole = Box.whole(views.results[0])
         span = whole.with_axis(axis, piece.start[axis], piece.size[axis])
         found = kept.get((node.index, span))
         if found is None:
-            size = self.constant_bytes(node, views, span)
+            size = node.constant_bytes(views, span, self.est.weights)
             if not size:
                 return None
             buffer = Buffer(size, number, number)
@@ -187,15 +187,11 @@ class StepBuilder:
         found.buffer.last = number
         return found
 
-    def constant_bytes(self, node: Node, views: Views, box: Box) -> int:
-        """Bytes a lane of the image for a piece, rounded to whole elements of 4 bytes."""
-        return align(node.local.constant_bytes(node.op, views, box, self.est.weights), 4)
-
     def _pieces(self, node: Node, views: Views, out: Box) -> list[Box]:
         """The result of one tile, cut along the kernel's piece axis where its constants are large."""
-        axis = node.local.piece_axis(node.op, views)
-        size = self.constant_bytes(node, views, out)
-        if size <= PIECE_BYTES or "nchw"[axis] not in node.local.splits(node.op, views):
+        axis = node.piece_axis(views)
+        size = node.constant_bytes(views, out, self.est.weights)
+        if size <= PIECE_BYTES or "nchw"[axis] not in node.splits(views):
             return [out]
         unit = node.local.piece_unit(node.op, views)
         count = min(ceil_div(size, PIECE_BYTES), ceil_div(out.size[axis], unit))
