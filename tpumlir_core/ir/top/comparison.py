@@ -15,13 +15,13 @@ from tpumlir_core.ir.types import TensorType
 _COMPARISONS: dict[str, Callable[[Array, Array], Array]] = {
     "Equal": np.equal, "NotEqual": np.not_equal, "Greater": np.greater, "GreaterOrEqual": np.greater_equal,
     "Less": np.less, "LessOrEqual": np.less_equal, "And": np.logical_and, "Xor": np.logical_xor,
-    "Not": lambda left, right: np.logical_not(left),
+    "Not": lambda left, right: np.logical_not(np.broadcast_arrays(left, right)[0]),
 }
 
 
 @op("top.Compare", "lhs,rhs")
 class Compare(Broadcasting):
-    """1 where ``mode`` holds between the operands, else 0."""
+    """1 where ``mode`` holds between the operands, else 0. Mode Not looks at the first alone."""
 
     mode: CompareMode
 

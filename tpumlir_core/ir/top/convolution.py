@@ -216,6 +216,8 @@ class MatMul(Operation):
         left, right = self.shapes(source.shape, present(self, types, 1).shape)
         shape = (*broadcast(self, left[:-2], right[:-2]), *left[-2:-1], *(right[-1:] if len(right) > 1 else ()))
         if not self.keep_dims:
+            if not shape:
+                reject(self, "keep_dims is off, but the product of two vectors has no dimension")
             shape = (math.prod(shape[:-1]), shape[-1])
         bias = types[2] if len(types) > 2 else None
         if bias is not None and broadcast(self, shape, bias.shape) != shape:

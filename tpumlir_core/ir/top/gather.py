@@ -20,6 +20,11 @@ def whole(operation: Operation, indices: Array, extent: int) -> Array:
     return np.where(numbers < 0, numbers + extent, numbers)
 
 
+def _fits(indices: Sequence[int], source: Sequence[int], axis: int) -> bool:
+    """Whether indices of one shape lie within a tensor of another in every axis but ``axis``, where their values count."""
+    return len(indices) == len(source) and all(a <= b for i, (a, b) in enumerate(zip(indices, source, strict=True)) if i != axis)
+
+
 @op("top.Gather", "input,indices")
 class Gather(Operation):
     """The slices of ``axis`` that ``indices`` name, whose axes stand in its place; without ``keepdims`` one index, and no axis."""
@@ -54,8 +59,7 @@ class GatherElements(Operation):
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source, indices = present(self, types), present(self, types, 1)
         axis = axis_of(self, self.axis, len(source.shape))
-        pairs = zip(source.shape, indices.shape, strict=False)
-        if len(indices.shape) != len(source.shape) or any(b > a for i, (a, b) in enumerate(pairs) if i != axis):
+        if not _fits(indices.shape, source.shape, axis):
             reject(self, f"indices {indices.shape} do not fit into {source.shape} beyond axis {axis}")
         return [moved(source, indices.shape)]
 
@@ -101,10 +105,10 @@ class ScatterElements(Operation):
 
     def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
         source, indices, updates = (present(self, types, i) for i in range(3))
-        axis_of(self, self.axis, len(source.shape))
+        axis = axis_of(self, self.axis, len(source.shape))
         if self.reduction:
             reject(self, f"reduction {self.reduction} is not supported")
-        if indices.shape != updates.shape or len(indices.shape) != len(source.shape):
+        if indices.shape != updates.shape or not _fits(indices.shape, source.shape, axis):
             reject(self, f"indices {indices.shape} and updates {updates.shape} do not suit {source.shape}")
         return [moved(source, source.shape)]
 
