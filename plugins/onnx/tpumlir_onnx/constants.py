@@ -23,8 +23,7 @@ def evaluate_constant(node: Node, inputs: Inputs) -> list[Array] | None:
     evaluator = _EVALUATORS.get(node.op_type) if node.domain == "" else None
     if evaluator is None:
         return None
-    with np.errstate(all="ignore"):
-        return [np.asarray(result) for result in evaluator(node, inputs)]
+    return [np.asarray(result) for result in evaluator(node, inputs)]
 
 
 def foldable_operators() -> frozenset[str]:

@@ -14,6 +14,7 @@ from tpumlir_core.ir import Array, ElementType, Function, Operation, TensorType,
 from tpumlir_onnx.constants import evaluate_constant, foldable_operators, shape_result
 from tpumlir_onnx.graph import Graph, Node
 from tpumlir_onnx.model import first_line
+from tpumlir_onnx.tensors import LARGEST_CONSTANT
 
 Converter = Callable[["Importer", Node], Value | Sequence[Value]]
 _EXACT_IN_FLOAT32 = 1 << 24
@@ -54,8 +55,10 @@ class Importer:
         self._used |= {n for node in graph.nodes for n in node.inputs} | set(graph.outputs)
         for name, array in graph.initializers.items():
             self.add_constant(name, array)
-        for node in graph.nodes:
-            self._convert(node)
+        # Constants may hold anything; what comes of inf and nan is the model's own affair.
+        with np.errstate(all="ignore"):
+            for node in graph.nodes:
+                self._convert(node)
 
     def is_used(self, name: str) -> bool:
         """Whether a node or a graph output reads this tensor."""
@@ -198,6 +201,8 @@ class Importer:
 
     def _append(self, name: str, kind: type[Operation], operands: Sequence[Value | None], attributes: Mapping[str, Any]) -> Value:
         operation = kind.create(operands, [self.unique(name)], **attributes)
+        if operation.output.type.bytes > LARGEST_CONSTANT:
+            raise InputError(f"{self._node}: its result of shape {list(operation.output.shape)} is too large")
         if 0 in operation.output.shape:
             raise UnsupportedError(f"{self._node.op_type} with an empty result (node {self._node.name or self._node.outputs[0]})")
         self.function.operations.append(operation)

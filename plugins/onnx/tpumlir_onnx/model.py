@@ -27,18 +27,36 @@ def read_proto(path: Path) -> Any:
         raise InputError("not a valid ONNX file (broken or truncated protobuf)") from None
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
         raise InputError("not an ONNX model (it holds no graph)")
+    _check_text(proto)
     return proto
+
+
+def _check_text(proto: Any) -> None:
+    """Names that are not UTF-8 come out of protobuf as bytes: refuse them before anything trips over them."""
+    pending = [proto.graph]
+    texts: list[Any] = [o.domain for o in proto.opset_import] + [f.name for f in proto.functions]
+    while pending:
+        graph = pending.pop()
+        texts += [graph.name, *(v.name for v in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))]
+        texts += [e for t in graph.initializer for entry in t.external_data for e in (entry.key, entry.value)]
+        for node in graph.node:
+            texts += [node.op_type, node.domain, node.name, *node.input, *node.output, *(a.name for a in node.attribute)]
+            pending += [a.g for a in node.attribute if a.HasField("g")]
+    if not all(isinstance(text, str) for text in texts):
+        raise InputError("not a valid ONNX file (a name in it is not UTF-8 text)")
 
 
 def inlined(proto: Any, known: Collection[str]) -> Any:
     """The model with calls of its local functions, and of ONNX operators that are not ``known`` but defined by a function in
     ONNX, replaced by their bodies. Raises InputError."""
     from onnx import inliner
+    from onnx.shape_inference import InferenceError
 
+    faults = (RuntimeError, ValueError, TypeError, InferenceError)
     if proto.functions:
         try:
             proto = inliner.inline_local_functions(proto)
-        except (RuntimeError, ValueError, TypeError) as error:
+        except faults as error:
             raise InputError(f"its local functions cannot be inlined: {first_line(error)}") from None
     for _ in range(_MAX_FUNCTION_DEPTH):
         composite = _composite_operators(proto, known)
@@ -46,7 +64,7 @@ def inlined(proto: Any, known: Collection[str]) -> Any:
             break
         try:
             proto = inliner.inline_selected_functions(proto, [("", name) for name in composite], inline_schema_functions=True)
-        except (RuntimeError, ValueError, TypeError):
+        except faults:
             # The inliner lacks types to choose a body: the operator stays, and is reported with all others.
             break
     return proto

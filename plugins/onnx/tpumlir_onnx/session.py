@@ -17,6 +17,9 @@ from tpumlir_onnx.model import read_model
 _LARGEST_MODEL = (1 << 31) - (1 << 20)
 """Bytes that a protobuf message can have, with some room (its limit is 2 GiB)."""
 
+_IR_VERSION = 10
+"""Newer file versions change nothing that is used here, but an older onnxruntime refuses them."""
+
 
 def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) -> dict[str, Array]:
     """Name in the Top module -> array, as onnxruntime computes it; floats and booleans as float32."""
@@ -46,6 +49,7 @@ def _with_outputs(proto: Any, graph: Any, names: Mapping[str, str], options: Imp
 
     model = onnx.ModelProto()
     model.CopyFrom(proto)
+    model.ir_version = min(model.ir_version, _IR_VERSION)
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             array = graph.initializers[tensor.name]

@@ -34,29 +34,34 @@ class _Axis:
     roi: tuple[float, float]
 
     def coordinates(self, mode: str) -> Array:
-        """The input coordinate of every output position (ONNX Resize, coordinate_transformation_mode)."""
-        x = np.arange(self.size, dtype=np.float64)
+        """The input coordinate of every output position (ONNX Resize, coordinate_transformation_mode).
+
+        In float32 and in onnxruntime's order, so that nearest meets the same ties.
+        """
+        x, scale, last = np.arange(self.size, dtype=np.float32), np.float32(self.scale), np.float32(self.extent - 1)
+        half = np.float32(0.5)
         if mode == "asymmetric":
-            return x / self.scale
+            return x / scale
         if mode == "align_corners":
-            return x * (self.extent - 1) / (self.size - 1) if self.size > 1 else np.zeros(1)
+            return x * last / np.float32(self.size - 1) if self.size > 1 else np.zeros(1, np.float32)
         if mode == "tf_half_pixel_for_nn":
-            return (x + 0.5) / self.scale
+            return (x + half) / scale
         if mode == "tf_crop_and_resize":
-            start, end = (r * (self.extent - 1) for r in self.roi)
-            return start + x * (end - start) / (self.size - 1) if self.size > 1 else np.full(1, (start + end) / 2)
+            start, end = (np.float32(r) * last for r in self.roi)
+            return start + x * (end - start) / np.float32(self.size - 1) if self.size > 1 else np.full(1, (start + end) * half)
         if mode == "pytorch_half_pixel" and self.size == 1:
-            return np.zeros(1)
-        offset = 0.0
+            return np.zeros(1, np.float32)
+        offset = np.float32(0)
         if mode == "half_pixel_symmetric":
-            offset = self.extent / 2 * (1 - self.size / (self.scale * self.extent))
-        return offset + (x + 0.5) / self.scale - 0.5
+            offset = np.float32(self.extent) * half * (1 - np.float32(self.size) / (scale * np.float32(self.extent)))
+        return offset + (x + half) / scale - half
 
     def nearest(self, mode: str, rounding: str) -> Array:
         """The input index of every output position."""
         x = self.coordinates(mode)
+        half = np.float32(0.5)
         rounded = {
-            "round_prefer_floor": np.ceil(x - 0.5), "round_prefer_ceil": np.floor(x + 0.5), "floor": np.floor(x), "ceil": np.ceil(x),
+            "round_prefer_floor": np.ceil(x - half), "round_prefer_ceil": np.floor(x + half), "floor": np.floor(x), "ceil": np.ceil(x),
         }[rounding]
         return np.clip(rounded, 0, self.extent - 1).astype(np.int64)
 
