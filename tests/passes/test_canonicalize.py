@@ -99,7 +99,9 @@ CASES: list[tuple[str, Build, list[str]]] = [
     ("compare", lambda g: g.op(top.Compare, g.weight(0.3), g.input(3), mode="Less"), ["CompareConst"]),
     (
         "where",
-        lambda g: g.op(top.Where, g.op(top.CompareConst, g.input(3), mode="Less", const_val=0.0, inversed=False), g.input(3), g.weight(7.0)),
+        lambda g: g.op(
+            top.Where, g.op(top.CompareConst, g.input(3), mode="Less", const_val=0.0, inversed=False), g.input(3), g.weight(7.0)
+        ),
         ["CompareConst", "Where"],
     ),
 ]

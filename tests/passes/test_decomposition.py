@@ -53,7 +53,12 @@ def poor(op: Operation) -> bool:
         case top.Conv() | top.Deconv() | top.AvgPool() | top.MaxPool():
             return len(op.kernel_shape) == 2 and op.input.type.elements > 0 and getattr(op, "keepdims", True) and not auto(op)
         case top.MatMul():
-            return op.keep_dims and not op.left_transpose and not op.right_transpose and min(len(v.shape) for v in op.operands[:2]) > 1
+            return (
+                op.keep_dims
+                and not op.left_transpose
+                and not op.right_transpose
+                and min(len(v.shape) for v in op.operands[:2] if v is not None) > 1
+            )
         case top.Reduce():
             return len(op.input.shape) == 2 and op.axes == (1,) and op.keepdims and op.mode == "ReduceMax"
         case _:
@@ -76,7 +81,8 @@ def binary(cls: type[Operation], **attributes: Any) -> Case:
 
 
 def truth(g: Any) -> Value:
-    return g.op(top.CompareConst, g.input(2, 3, 4), mode="Greater", const_val=0.0, inversed=False)
+    value: Value = g.op(top.CompareConst, g.input(2, 3, 4), mode="Greater", const_val=0.0, inversed=False)
+    return value
 
 
 def norm(cls: type[Operation], *factors: int, shape: tuple[int, ...] = (2, 6, 3, 5), **attributes: Any) -> Case:

@@ -35,7 +35,7 @@ def test_names_of_passes_and_pipelines() -> None:
 
 def test_unknown_names_are_input_errors() -> None:
     registry = builtin_registry()
-    with pytest.raises(InputError, match="expected one of .*canonicalize"):
+    with pytest.raises(InputError, match=r"expected one of .*canonicalize"):
         registry.create("nonsense")
     with pytest.raises(InputError, match="option 'size' is not known; expected one of limit_bytes"):
         registry.create("fold-constants", size=1)
@@ -64,7 +64,7 @@ class Breaks(Pass):
 
 def test_a_pass_that_breaks_the_module_is_named(graph: Any) -> None:
     module = graph.module(graph.op(top.Relu, graph.input(2)))
-    with pytest.raises(InternalError, match="test after breaks: top.Relu same: name same is used twice"):
+    with pytest.raises(InternalError, match=r"test after breaks: top\.Relu same: name same is used twice"):
         run_passes([Breaks()], module)
 
 
@@ -156,9 +156,15 @@ def _broken(graph: Any, fault: str) -> Module:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("order", "not defined before"), ("name", "has spaces"), ("type", "should be 2x3xf32"), ("shape", "should be 2x3xf32"),
-        ("weight", "array is missing"), ("use", "lists a use"), ("missing use", "does not list this use"),
-        ("operand", "operand input is missing"), ("owner", "does not know its operation"),
+        ("order", "not defined before"),
+        ("name", "has spaces"),
+        ("type", "should be 2x3xf32"),
+        ("shape", "should be 2x3xf32"),
+        ("weight", "array is missing"),
+        ("use", "lists a use"),
+        ("missing use", "does not list this use"),
+        ("operand", "operand input is missing"),
+        ("owner", "does not know its operation"),
     ],
 )
 def test_verification_finds(fault: str, message: str, graph: Any) -> None:
@@ -211,9 +217,18 @@ def test_a_weight_that_thousands_use(graph_class: Any) -> None:
 
 
 _UNARY: tuple[tuple[type[Operation], dict[str, Any]], ...] = (
-    *_LINKS[:2], (top.Sigmoid, {}), (top.Tanh, {}), (top.Clip, {"min": -1.0, "max": 0.5}), (top.MulConst, {"const_val": -1.5}),
-    (top.Reshape, {"shape": (4, 6)}), (top.Reshape, {"shape": (2, 3, 4)}), (top.Abs, {}), (top.MaxConst, {"const_val": 0.0}),
-    (top.Flatten, {"start_dim": 0}), (top.SubConst, {"const_val": 0.5, "is_reverse": True}), (top.Softmax, {"axis": -1}),
+    *_LINKS[:2],
+    (top.Sigmoid, {}),
+    (top.Tanh, {}),
+    (top.Clip, {"min": -1.0, "max": 0.5}),
+    (top.MulConst, {"const_val": -1.5}),
+    (top.Reshape, {"shape": (4, 6)}),
+    (top.Reshape, {"shape": (2, 3, 4)}),
+    (top.Abs, {}),
+    (top.MaxConst, {"const_val": 0.0}),
+    (top.Flatten, {"start_dim": 0}),
+    (top.SubConst, {"const_val": 0.5, "is_reverse": True}),
+    (top.Softmax, {"axis": -1}),
     (top.Reduce, {"axes": (-1,), "keepdims": True, "mode": "ReduceMean"}),
 )
 _BINARY = (top.Add, top.Mul, top.Sub, top.Max)

@@ -49,7 +49,9 @@ def relu(g: Any, x: Value, limit: float = -1.0) -> Value:
     return value
 
 
-def padded(g: Any, cls: type[Operation], value: float = 0.0, mode: str = "constant", above: Value | None = None, **attributes: Any) -> Value:
+def padded(
+    g: Any, cls: type[Operation], value: float = 0.0, mode: str = "constant", above: Value | None = None, **attributes: Any
+) -> Value:
     x = g.input(2, 4, 5, 7) if above is None else above
     spread = g.op(top.Pad, x, paddings=(0, 0, 1, 0, 0, 0, 2, 1), val=value, mode=mode)
     weights = (g.random(6, 4, 3, 3), None) if cls is top.Conv else ()
@@ -78,7 +80,11 @@ CASES: list[tuple[str, Build, list[str]]] = [
     ("matmul, term of rank 3", lambda g: g.op(top.Add, product(g, 2, 3, 5), g.random(1, 1, 6)), ["MatMul"]),
     ("matmul, term a row", lambda g: g.op(top.Add, product(g, 2, 6, 5), g.random(6, 1)), ["MatMul", "Scale"]),
     ("matmul, factor", lambda g: g.op(top.MulConst, product(g, 2, 3, 5), const_val=0.125), ["MatMul"]),
-    ("matmul of two tensors, factor", lambda g: g.op(top.MulConst, g.op(top.MatMul, g.input(2, 3), g.input(3, 4)), const_val=2.0), ["MatMul", "MulConst"]),
+    (
+        "matmul of two tensors, factor",
+        lambda g: g.op(top.MulConst, g.op(top.MatMul, g.input(2, 3), g.input(3, 4)), const_val=2.0),
+        ["MatMul", "MulConst"],
+    ),
     ("relu of a sum", lambda g: relu(g, g.op(top.Add, g.input(2, 3), g.input(3))), ["Add"]),
     ("relu of relu6", lambda g: relu(g, relu(g, conv(g), 6.0)), ["Conv"]),
     ("relu6 of relu", lambda g: relu(g, relu(g, conv(g)), 0.5), ["Conv"]),

@@ -121,7 +121,11 @@ CASES: list[tuple[str, Build, list[str]]] = [
     # Near misses.
     ("another hard swish", lambda g, x: g.op(top.Mul, x, g.op(top.HardSigmoid, x, alpha=0.2, beta=0.5)), ["HardSigmoid", "Mul"]),
     ("a gate of something else", lambda g, x: g.op(top.Mul, x, g.op(top.Sigmoid, g.input(2, 4, 6))), ["Sigmoid", "Mul"]),
-    ("twice gelu", lambda g, x: g.op(top.Mul, x, plus(g, g.op(top.Erf, times(g, x, math.sqrt(0.5))), 1.0)), ["MulConst", "Erf", "AddConst", "Mul"]),
+    (
+        "twice gelu",
+        lambda g, x: g.op(top.Mul, x, plus(g, g.op(top.Erf, times(g, x, math.sqrt(0.5))), 1.0)),
+        ["MulConst", "Erf", "AddConst", "Mul"],
+    ),
     ("gelu of another slope", lambda g, x: times(g, g.op(top.Mul, x, plus(g, g.op(top.Erf, times(g, x, 0.6)), 1.0)), 0.5), None),  # type: ignore[list-item]
 ]
 
