@@ -24,10 +24,10 @@ def random(shape: Any, seed: int = 0) -> Array:
 
 
 @few
-@given(st.data(), shapes, layouts, st.sampled_from([0.5, 1.0]))
-def test_softmax_along_any_axis(runner: Any, data: st.DataObject, shape: list[int], layout: dict[str, Any], beta: float) -> None:
+@given(st.data(), shapes, layouts, st.sampled_from([0.5, 1.0]), st.booleans())
+def test_softmax_along_any_axis(runner: Any, data: st.DataObject, shape: list[int], layout: dict[str, Any], beta: float, log: bool) -> None:
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-    runner.check("tpu.Softmax", [random(shape) * 9], axis=axis, beta=beta, **layout)
+    runner.check("tpu.Softmax", [random(shape) * 9], axis=axis, beta=beta, log=log, **layout)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 6625), (2, 20001)])
@@ -81,7 +81,7 @@ def test_layer_norm_of_long_rows(runner: Any, shape: tuple[int, ...]) -> None:
 
 @few
 @given(st.tuples(*[st.sampled_from([1, 2, 5, 12]), st.sampled_from([3, 7, 70]), st.integers(1, 9), st.integers(1, 9)]), layouts)
-def test_channel_normalizations(runner: Any, shape: tuple[int, ...], layout: dict[str, Any]) -> None:
+def test_channel_normalizations(runner: Any, shape: tuple[int, ...], layout: dict[str, Any], beta: float) -> None:
     c = shape[1]
     factors = [random((c,), 1), random((c,), 2)]
     runner.check("tpu.PixelNorm", [random(shape), *factors], FACTORS, eps=1e-5, **layout)
@@ -89,7 +89,7 @@ def test_channel_normalizations(runner: Any, shape: tuple[int, ...], layout: dic
     runner.check("tpu.Normalize", [random(shape), factors[0]], FACTORS, channel_shared=False, **layout)
     runner.check("tpu.Normalize", [random(shape), factors[0]], FACTORS, channel_shared=False, across_spatial=True, **layout)
     runner.check("tpu.RMSNorm", [random(shape), random(shape[-1:], 3)], FACTORS, eps=1e-5, **layout)
-    runner.check("tpu.LRN", [random(shape) * 5], size=5, alpha=0.2, beta=0.75, bias=1.5, **layout)
+    runner.check("tpu.LRN", [random(shape) * 5], size=5, alpha=0.2, beta=beta, bias=1.5, **layout)
 
 
 @pytest.mark.parametrize(("shape", "groups"), [((2, 12, 5, 7), 4), ((2, 192, 3, 5), 96), ((3, 6, 16, 16), 2), ((2, 256, 3, 3), 2)])

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
+from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight, relu
 from tpumlir_bm1684x.kernels.folding import slice_axis, with_size
 from tpumlir_core.ir import Array, Operation
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
@@ -48,26 +49,18 @@ class Taps:
         return len(self.source) == size and not self.share.any() and bool((self.source == np.arange(size)).all())
 
 
-def taps(size: int, out: int, scale: float, mode: str, coordinates: str) -> Taps:
-    """The taps of an axis of ``size`` resized to ``out`` (ONNX Resize's coordinate transformations).
+def nearest_taps(positions: Array, size: int, asymmetric: bool) -> Taps:
+    """Each output takes the element at its position rounded, a half down; towards zero where ``asymmetric``."""
+    rounded = np.floor(positions) if asymmetric else np.ceil(positions - 0.5)
+    return Taps(rounded.clip(0, size - 1).astype(np.int64), np.zeros(len(positions)))
 
-    ``scale`` is out/size, or what the model says it is; nearest rounds down (``asymmetric``) or halves down (the others).
-    """
-    at = np.arange(out, dtype=np.float64)
-    if coordinates == "align_corners":
-        position = at * ((size - 1) / (out - 1)) if out > 1 else np.zeros(1)
-    elif coordinates == "asymmetric":
-        position = at / scale
-    elif coordinates == "pytorch_half_pixel" and out == 1:
-        position = np.zeros(1)
-    else:
-        position = (at + 0.5) / scale - 0.5
-    position = np.clip(position, 0, size - 1)
-    if mode == "nearest":
-        rounded = np.floor(position + 1e-9) if coordinates == "asymmetric" else np.ceil(position - 0.5)
-        return Taps(rounded.astype(np.int64), np.zeros(out))
-    share = np.round((position - np.floor(position)) * _SHARE_STEPS) / _SHARE_STEPS
-    source = np.floor(position).astype(np.int64) + (share == 1)
+
+def linear_taps(positions: Array, size: int) -> Taps:
+    """Each output takes shares of the two elements around its position."""
+    positions = positions.clip(0, size - 1)
+    low = np.floor(positions)
+    share = np.round((positions - low) * _SHARE_STEPS) / _SHARE_STEPS
+    source = (low + (share == 1)).astype(np.int64)
     return Taps(source, np.where((share == 1) | (source >= size - 1), 0, share))
 
 
@@ -159,7 +152,9 @@ class ResizeKernel(Kernel):
     def supports(self, op: Operation) -> str | None:
         if op.input.type.element is not F32:
             return "only F32"
-        return None if 3 <= len(op.input.shape) <= 4 else f"{len(op.input.shape)} axes; it resizes images of 3 or 4"
+        if any(v is not None and not is_weight(v) for v in op.operands[1:]):
+            return "a computed target shape"
+        return None
 
     def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
         return Views((_view(op.input.shape), *(None for _ in op.operands[1:])), (_view(op.output.shape),))
@@ -207,15 +202,21 @@ def op_taps(op: Any, axis: int) -> Taps:
     """The taps of an operation along h or w of its view."""
     size, out = _view(op.input.shape)[axis], _view(op.output.shape)[axis]
     if op.opcode == "tpu.Upsample":
-        return taps(size, out, out / size, "nearest", "asymmetric")
-    given = op.scale_h if axis == H else op.scale_w
-    return taps(size, out, given if given > 0 else out / size, op.mode, op.coord_mode)
+        return nearest_taps(np.arange(out) / (out / size), size, True)
+    scales = op.scales(len(op.input.shape))
+    if axis - W + len(scales) <= 0:
+        return nearest_taps(np.arange(out), size, True)
+    scale = scales[axis - W - 1] if min(scales) > 0 else out / size
+    positions = op.positions(size, out, scale)
+    if op.mode == "nearest":
+        return nearest_taps(positions, size, op.coord_mode == "asymmetric")
+    return linear_taps(positions, size)
 
 
 def _view(shape: Sequence[int]) -> Shape4:
     if len(shape) == 3:
         return (shape[0], shape[1], 1, shape[2])
-    return (shape[0], shape[1], shape[2], shape[3])
+    return (prod(shape[:-3]), shape[-3], shape[-2], shape[-1])
 
 
 def register(registry: KernelRegistry) -> None:

@@ -11,7 +11,7 @@ from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.axis import AxisKernel, Extent
 from tpumlir_bm1684x.kernels.common import F32, TABLE_BYTES, Scratch
 from tpumlir_bm1684x.kernels.folding import fold, fold_bytes, slice_axis, with_size
-from tpumlir_bm1684x.kernels.functions import exponential, reciprocal
+from tpumlir_bm1684x.kernels.functions import exponential, logarithm, reciprocal
 from tpumlir_core.ir import Operation
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import KernelRegistry, Tile
@@ -52,8 +52,6 @@ class SoftmaxKernel(AxisKernel):
     def supports(self, op: Any) -> str | None:
         if op.beta <= 0:
             return f"beta {op.beta} is not positive"
-        if op.log:
-            return "only without its logarithm"
         return super().supports(op)
 
     def extent(self, op: Any) -> Extent:
@@ -65,7 +63,7 @@ class SoftmaxKernel(AxisKernel):
         powers = 3 * aligned_bytes(arch(), shapes.piece, F32) + TABLE_BYTES
         folds = fold_bytes(shape, shapes.statistic)
         kept = aligned_bytes(arch(), shape, F32) if shapes.pieces == 1 else 0
-        return 2 * statistic + max(powers, kept + max(folds, 2 * statistic + TABLE_BYTES))
+        return 2 * statistic + max(powers, kept + max(folds, 3 * statistic + TABLE_BYTES))
 
     def compute(
         self, op: Any, outs: Sequence[LocalTensor], x: LocalTensor, axis: int, tile: Tile, s: Scratch, e: Bm1684xEmitter
@@ -76,9 +74,16 @@ class SoftmaxKernel(AxisKernel):
         fold(e, "max", top, x, Scratch(s.top))
         powers = self._powers(op.beta, out, x, top, shapes, s, e)
         fold(e, "add", total, powers, Scratch(s.top))
-        a, b = (later := Scratch(s.top)).take(shapes.statistic), later.take(shapes.statistic)
-        reciprocal(top, total, a, b, e)
-        e.binary("mul", out, powers, top)
+        later = Scratch(s.top)
+        if not op.log:
+            reciprocal(top, total, later.take(shapes.statistic), later.take(shapes.statistic), e)
+            e.binary("mul", out, powers, top)
+            return
+        e.binary("sub", powers, x, top)
+        if op.beta != 1:
+            e.binary("mul", powers, powers, op.beta)
+        logarithm(top, total, 1.0, later, e)
+        e.binary("sub", out, powers, top)
 
     @staticmethod
     def _powers(
