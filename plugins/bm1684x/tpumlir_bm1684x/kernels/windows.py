@@ -19,13 +19,15 @@ Pair = tuple[int, int]  # rows, columns
 class Window:
     """What a range of outputs reads along one axis: ``size`` inputs from ``start``, ``before`` and ``after`` them padding.
 
-    Before and after may be negative where windows lie wholly in the padding; then one unused input stands in.
+    Before and after may be negative where windows lie wholly in the padding; then one unused input stands in. Up to
+    ``slack`` more inputs behind them do no harm: they do not make one more window.
     """
 
     start: int
     size: int
     before: int
     after: int
+    slack: int
 
     @property
     def extent(self) -> int:
@@ -49,7 +51,7 @@ class Axis:
         last = first + (count - 1) * self.stride + (self.kernel - 1) * self.dilation + 1
         begin = min(max(first, 0), self.size - 1)
         end = max(min(last, self.size), begin + 1)
-        return Window(begin, end - begin, begin - first, last - end)
+        return Window(begin, end - begin, begin - first, last - end, self.stride - 1)
 
 
 def window_box(rows: Window, columns: Window, n: Pair, c: Pair) -> Box:
@@ -137,11 +139,13 @@ def _blocks(x: LocalTensor) -> list[LocalTensor]:
 
 
 def _direct(tile: Tile, wanted: Box, rows: Window, columns: Window) -> LocalTensor | None:
-    """The input as it lies in the tile, if PorD can take it (``pairs``); what lies behind the last window does no harm."""
-    x, box = held(tile)
+    """The input as it lies in the tile, if PorD can take it (``pairs``)."""
     if not sweepable((rows, columns), LIMIT):
         return None
-    for candidate in ([x] if box.start == wanted.start else []) + [cut(tile, wanted)]:
+    x, box = held(tile)
+    more = (box.stop[2] - wanted.stop[2], box.stop[3] - wanted.stop[3])
+    fits = box.start == wanted.start and more[0] <= rows.slack and more[1] <= columns.slack
+    for candidate in ([x] if fits else []) + [cut(tile, wanted)]:
         if all(block.is_aligned(arch()) for block in _blocks(candidate)):
             return candidate
     return None
