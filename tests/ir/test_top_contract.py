@@ -140,6 +140,16 @@ def test_a_missing_input_and_a_wrong_shape_are_named() -> None:
         evaluate_module(small_module(), {"x": normal(1, 3, 4)})
 
 
+def test_a_weight_that_is_missing_or_of_another_size_is_named() -> None:
+    module = small_module()
+    module.weights["w"] = normal(1, 5, 3)
+    with pytest.raises(InputError, match="small: weight w has 15 elements"):
+        evaluate_module(module, {"x": normal(1, 3, 5)})
+    del module.weights["w"]
+    with pytest.raises(InputError, match="small: weight w has no array"):
+        evaluate_module(module, {"x": normal(1, 3, 5)})
+
+
 def test_a_long_chain_needs_no_recursion() -> None:
     source = top.Input.create([], [("x", TensorType((1,)))])
     chain: list[Operation] = [source]

@@ -71,6 +71,12 @@ def test_conv_rejects_a_filter_of_other_channels() -> None:
         evaluate(top.Conv, [normal(1, 1, 4, 5, 5), normal(2, 6, 3, 1, 1)], kernel_shape=[1, 1], strides=[1, 1], pads=[0] * 4)
 
 
+def test_conv_rejects_a_bias_of_other_filters() -> None:
+    inputs = [normal(1, 1, 4, 5, 5), normal(2, 6, 4, 1, 1), normal(3, 4)]
+    with pytest.raises(InputError, match=r"top\.Conv: bias"):
+        evaluate(top.Conv, inputs, kernel_shape=[1, 1], strides=[1, 1], pads=[0] * 4)
+
+
 @FEW
 @given(windows(), SMALL, SMALL, SMALL, st.booleans(), st.data())
 def test_deconv(window: dict[str, Any], group: int, ic: int, oc: int, bias: bool, data: st.DataObject) -> None:

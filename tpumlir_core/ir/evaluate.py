@@ -28,5 +28,14 @@ def _results(module: Module, operation: Operation, inputs: Mapping[str, Array], 
             raise InputError(f"{module.name}: input {operation.name} is not given; given are {', '.join(sorted(inputs)) or 'none'}")
         return [inputs[operation.name]]
     if operation.opcode == "top.Weight":
-        return [module.weights[operation.name].reshape(operation.output.shape)]
+        return [_weight(module, operation)]
     return operation.evaluate([None if value is None else arrays[value] for value in operation.operands])
+
+
+def _weight(module: Module, operation: Operation) -> Array:
+    if operation.name not in module.weights:
+        raise InputError(f"{module.name}: weight {operation.name} has no array")
+    found = module.weights[operation.name]
+    if found.size != operation.output.type.elements:
+        raise InputError(f"{module.name}: weight {operation.name} has {found.size} elements, but its type says {operation.output.shape}")
+    return found.reshape(operation.output.shape)

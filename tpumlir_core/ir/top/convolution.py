@@ -22,6 +22,12 @@ def _check_ranks(operation: Operation, source: TensorType, weights: TensorType, 
         reject(operation, f"group is {group}; it must be positive")
 
 
+def _check_bias(operation: Operation, types: Sequence[TensorType | None], filters: int) -> None:
+    bias = types[2] if len(types) > 2 else None
+    if bias is not None and bias.elements != filters:
+        reject(operation, f"bias {bias.shape} does not hold one number for each of {filters} filters")
+
+
 def _per_axis(operation: Operation, name: str, values: Sequence[int] | None, axes: int, default: int) -> tuple[int, ...]:
     """An optional attribute of one number a spatial axis; ``default`` everywhere where it is absent."""
     found = tuple(values) if values else (default,) * axes
@@ -72,6 +78,7 @@ class Conv(Operation):
         wanted = (filters, channels // self.group, *self.kernel_shape)
         if channels % self.group or filters % self.group or weights.shape != wanted:
             reject(self, f"filter {weights.shape} does not suit {channels} channels in {self.group} groups; wanted {wanted}")
+        _check_bias(self, types, filters)
         spatial = self.spread(source.shape[2:])
         extents = output_extents(self, spatial, self.kernel_shape, self.strides, self.padding(spatial), self.steps())
         return [float_like(source, (source.shape[0], filters, *extents))]
@@ -147,7 +154,9 @@ class Deconv(Operation):
         if channels % self.group or weights.shape[1:] != (channels, *self.kernel_shape):
             wanted = ("OC/group", channels, *self.kernel_shape)
             reject(self, f"filter {weights.shape} does not suit {channels} channels in {self.group} groups; wanted {wanted}")
-        return [float_like(source, (source.shape[0], weights.shape[0] * self.group, *self.extents(source.shape[2:])))]
+        filters = weights.shape[0] * self.group
+        _check_bias(self, types, filters)
+        return [float_like(source, (source.shape[0], filters, *self.extents(source.shape[2:])))]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         values, weights, bias = real(inputs), real(inputs, 1), optional(inputs, 2)
