@@ -20,6 +20,7 @@ from pathlib import Path
 from tpumlir_core.checks import (
     DEFAULT_INTERPRETER,
     Verification,
+    expected_outputs,
     interpret,
     outputs_of,
     verify_artifact,
@@ -93,14 +94,18 @@ def deploy(
     verification: Verification | None = None,
     session: Session | None = None,
 ) -> Artifact:
-    """A Top module as the bytes of the chip's file, with facts about it and, as "seconds", the time of every stage."""
+    """A Top module as the bytes of the chip's file, with facts about it and, as "seconds", the time of every stage.
+
+    The module is used up: lowering may rewrite it in place.
+    """
     session = session or Session()
     target = session.plugins.get(TARGET, chip)
     name, quantizer = quantizer_for(quantize, session.plugins)
+    expected = {} if verification is None else expected_outputs(module, verification, session)
     with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
         lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize))
     if verification is not None:
-        verify_lowering(module, lowered, verification, session)
+        verify_lowering(lowered, expected, verification, session)
     with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):
         artifact = target.compile(lowered)
     if verification is not None:
