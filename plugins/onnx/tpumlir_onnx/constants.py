@@ -11,17 +11,27 @@ import numpy as np
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array
 from tpumlir_onnx.graph import Node
-from tpumlir_onnx.parameters import axes_of, reshape_target, slice_parameters, split_sizes
-from tpumlir_onnx.tensors import LARGEST_CONSTANT, PLAIN, WIDENED
+from tpumlir_onnx.parameters import axes_of, normal_axis, reshape_target, slice_parameters, split_sizes
+from tpumlir_onnx.tensors import LARGEST_TENSOR, PLAIN, WIDENED
 
 Inputs = Sequence[Array | None]
 Evaluator = Callable[[Node, Inputs], list[Array]]
 
+_LARGEST_COMPUTED = 1 << 27
+"""Elements of the largest constant that is computed here, not only viewed."""
+_VIEWS = frozenset(
+    ("CastLike", "ConstantOfShape", "Expand", "Identity", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
+)
+
 
 def evaluate_constant(node: Node, inputs: Inputs) -> list[Array] | None:
-    """The results of a node whose inputs are all known, or None if it is not one of the operators known here."""
+    """The results of a node whose inputs are all known, or None if it is not one of the operators known here.
+
+    Large constants only take part in operators that make views of them: a repeated number needs no memory.
+    """
     evaluator = _EVALUATORS.get(node.op_type) if node.domain == "" else None
-    if evaluator is None:
+    large = any(array is not None and array.size > _LARGEST_COMPUTED for array in inputs)
+    if evaluator is None or (large and node.op_type not in _VIEWS):
         return None
     return [np.asarray(result) for result in evaluator(node, inputs)]
 
@@ -56,13 +66,14 @@ def constant_of(node: Node) -> Array:
     raise InputError(f"{node}: a constant of strings or a sparse one is not supported")
 
 
-def _check_size(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
+def _check_size(node: Node, shape: Sequence[int], limit: int = _LARGEST_COMPUTED) -> tuple[int, ...]:
+    """The shape, if a constant may have it: no negative extent, at most ``limit`` elements."""
     elements = 1
     for extent in shape:
         if extent < 0:
             raise InputError(f"{node}: shape {list(shape)} has a negative extent")
         elements *= int(extent)
-    if elements * 8 > LARGEST_CONSTANT:
+    if elements > limit:
         raise InputError(f"{node}: a constant of shape {list(shape)} is too large")
     return tuple(int(e) for e in shape)
 
@@ -113,7 +124,7 @@ def _constant(node: Node, inputs: Inputs) -> list[Array]:
 
 
 def _constant_of_shape(node: Node, inputs: Inputs) -> list[Array]:
-    shape = _check_size(node, [int(d) for d in _need(node, inputs, 0).reshape(-1)])
+    shape = _check_size(node, [int(d) for d in _need(node, inputs, 0).reshape(-1)], LARGEST_TENSOR // 4)
     value = node.tensor("value").reshape(-1) if node.has("value") else np.zeros(1, np.float32)
     if value.size != 1:
         raise InputError(f"{node}: its value must have one element")
@@ -143,8 +154,10 @@ def _size(node: Node, inputs: Inputs) -> list[Array]:
 
 
 def _gather(node: Node, inputs: Inputs) -> list[Array]:
-    data, indices = _need(node, inputs, 0), _need(node, inputs, 1)
-    return [np.take(data, indices.astype(np.int64), axis=node.integer("axis", 0))]
+    data, indices = _need(node, inputs, 0), _need(node, inputs, 1).astype(np.int64)
+    axis = normal_axis(node, node.integer("axis", 0), data.ndim)
+    _check_size(node, (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]))
+    return [np.take(data, indices, axis=axis)]
 
 
 def _gather_elements(node: Node, inputs: Inputs) -> list[Array]:
@@ -154,7 +167,9 @@ def _gather_elements(node: Node, inputs: Inputs) -> list[Array]:
 
 
 def _concat(node: Node, inputs: Inputs) -> list[Array]:
-    return [np.concatenate([_need(node, inputs, i) for i in range(len(inputs))], axis=node.integer("axis", 1))]
+    parts = [_need(node, inputs, i) for i in range(len(inputs))]
+    _check_size(node, [sum(part.size for part in parts)])
+    return [np.concatenate(parts, axis=node.integer("axis", 1))]
 
 
 def _slice(node: Node, inputs: Inputs) -> list[Array]:
@@ -182,7 +197,10 @@ def _unsqueeze(node: Node, inputs: Inputs) -> list[Array]:
 
 def _reshape(node: Node, inputs: Inputs) -> list[Array]:
     data = _need(node, inputs, 0)
-    return [data.reshape(reshape_target(node, data.shape, inputs[1] if len(inputs) > 1 else None))]
+    shape = reshape_target(node, data.shape, inputs[1] if len(inputs) > 1 else None)
+    if data.size and not any(data.strides):
+        return [np.broadcast_to(data[(0,) * data.ndim], shape)]
+    return [data.reshape(shape)]
 
 
 def _transpose(node: Node, inputs: Inputs) -> list[Array]:
@@ -192,8 +210,8 @@ def _transpose(node: Node, inputs: Inputs) -> list[Array]:
 
 def _expand(node: Node, inputs: Inputs) -> list[Array]:
     data = _need(node, inputs, 0)
-    target = _check_size(node, [int(d) for d in _need(node, inputs, 1).reshape(-1)])
-    return [np.broadcast_to(data, _check_size(node, np.broadcast_shapes(data.shape, target)))]
+    target = [int(d) for d in _need(node, inputs, 1).reshape(-1)]
+    return [np.broadcast_to(data, _check_size(node, np.broadcast_shapes(data.shape, tuple(target)), LARGEST_TENSOR // 4))]
 
 
 def _tile(node: Node, inputs: Inputs) -> list[Array]:

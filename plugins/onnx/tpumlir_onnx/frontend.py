@@ -17,7 +17,7 @@ from tpumlir_onnx.converters import CONVERTERS
 from tpumlir_onnx.graph import Graph, GraphInput, used_names
 from tpumlir_onnx.importer import Importer, named
 from tpumlir_onnx.model import SUFFIXES, read_model
-from tpumlir_onnx.tensors import LARGEST_CONSTANT
+from tpumlir_onnx.tensors import LARGEST_TENSOR
 
 _ELEMENTS: Mapping[str, ElementType] = {
     "float32": ElementType.F32, "float": ElementType.F32, "f32": ElementType.F32, "int32": ElementType.SI32, "int": ElementType.SI32,
@@ -64,7 +64,7 @@ def import_graph(graph: Graph, options: ImportOptions, name: str) -> tuple[Modul
     cut = _needed(graph, wanted)
     importer.add_graph(cut)
     if importer.unsupported:
-        raise UnsupportedError(f"{name}: operators that are not supported", tuple(sorted(set(importer.unsupported))))
+        raise UnsupportedError("operators that are not supported", tuple(sorted(set(importer.unsupported))))
     results: list[Value] = []
     for output in wanted:
         results.append(importer.value(output))
@@ -111,7 +111,7 @@ def _fixed_shape(declared: GraphInput, given: tuple[int, ...] | None) -> tuple[i
         if extent < 1:
             raise InputError(f"input {declared.name}: shape {list(shape)} has an extent below 1")
         elements *= extent
-    if elements * 4 > LARGEST_CONSTANT:
+    if elements * 4 > LARGEST_TENSOR:
         raise InputError(f"input {declared.name}: shape {list(shape)} is too large")
     return shape
 

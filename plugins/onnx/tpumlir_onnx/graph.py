@@ -30,7 +30,12 @@ class Node:
     opset: int
 
     def __str__(self) -> str:
-        return f"node {self.name or self.outputs[0]} ({self.op_type})"
+        return f"node {self.label} ({self.op_type})"
+
+    @property
+    def label(self) -> str:
+        """Its name, or that of its first result: what messages call it."""
+        return self.name or next(filter(None, self.outputs), "(unnamed)")
 
     def has(self, name: str) -> bool:
         """Whether the attribute is set."""

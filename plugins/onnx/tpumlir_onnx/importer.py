@@ -14,7 +14,7 @@ from tpumlir_core.ir import Array, ElementType, Function, Operation, TensorType,
 from tpumlir_onnx.constants import evaluate_constant, foldable_operators, shape_result
 from tpumlir_onnx.graph import Graph, Node
 from tpumlir_onnx.model import first_line
-from tpumlir_onnx.tensors import LARGEST_CONSTANT
+from tpumlir_onnx.tensors import LARGEST_TENSOR
 
 Converter = Callable[["Importer", Node], Value | Sequence[Value]]
 _EXACT_IN_FLOAT32 = 1 << 24
@@ -87,7 +87,7 @@ class Importer:
             return
         if converter is None:
             domain = f", domain {node.domain}" if node.domain else ""
-            raise UnsupportedError(f"{node.op_type}{' of computed tensors' * foldable} (node {node.name or node.outputs[0]}{domain})")
+            raise UnsupportedError(f"{node.op_type}{' of computed tensors' * foldable} (node {node.label}{domain})")
         results = converter(self, node)
         values = [results] if isinstance(results, Value) else list(results)
         for name, value in zip(node.outputs, values, strict=False):
@@ -97,7 +97,7 @@ class Importer:
     def _branch(self, node: Node) -> None:
         condition = self.constant(node.input(0))
         if condition is None:
-            raise UnsupportedError(f"If with a computed condition (node {node.name or node.outputs[0]})")
+            raise UnsupportedError(f"If with a computed condition (node {node.label})")
         graph = node.attributes.get("then_branch" if condition.reshape(-1)[0] else "else_branch")
         if not isinstance(graph, Graph) or len(graph.outputs) != len(node.outputs):
             raise InputError(f"{node}: its branches do not fit its outputs")
@@ -136,7 +136,8 @@ class Importer:
         """The Top value of a tensor; a constant becomes a Weight. Raises InputError if nothing makes it."""
         if name not in self.values:
             if name not in self.constants:
-                raise InputError(f"{self._node}: input '{name}' is made by no node, input or initializer")
+                user = str(self._node) if self._node.op_type else "the model's outputs"
+                raise InputError(f"{user}: tensor '{name}' is made by no node, input or initializer")
             self.values[name] = self.weight(name, self.constants[name])
         return self.values[name]
 
@@ -152,7 +153,7 @@ class Importer:
         """An input that must be constant, named ``what`` in the error."""
         array = self.constant(node.input(index))
         if array is None:
-            raise UnsupportedError(f"{node.op_type} with computed {what} (node {node.name or node.outputs[0]})")
+            raise UnsupportedError(f"{node.op_type} with computed {what} (node {node.label})")
         return array
 
     def parameter(self, node: Node, index: int, what: str) -> Array | None:
@@ -201,10 +202,10 @@ class Importer:
 
     def _append(self, name: str, kind: type[Operation], operands: Sequence[Value | None], attributes: Mapping[str, Any]) -> Value:
         operation = kind.create(operands, [self.unique(name)], **attributes)
-        if operation.output.type.bytes > LARGEST_CONSTANT:
+        if operation.output.type.bytes > LARGEST_TENSOR:
             raise InputError(f"{self._node}: its result of shape {list(operation.output.shape)} is too large")
         if 0 in operation.output.shape:
-            raise UnsupportedError(f"{self._node.op_type} with an empty result (node {self._node.name or self._node.outputs[0]})")
+            raise UnsupportedError(f"{self._node.op_type} with an empty result (node {self._node.label})")
         self.function.operations.append(operation)
         return operation.output
 
@@ -244,10 +245,15 @@ def stored_form(array: Array) -> Array:
 
 @contextmanager
 def named(path: object) -> Iterator[None]:
-    """Put the file in front of the message of an InputError."""
+    """Put the file in front of the message of an InputError, which stays one line whatever names the file has."""
     try:
         yield
-    except UnsupportedError:
-        raise
+    except UnsupportedError as error:
+        message = str(error).removesuffix(f": {'; '.join(error.items)}")
+        raise UnsupportedError(_one_line(f"{path}: {message}"), tuple(map(_one_line, error.items))) from None
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(_one_line(f"{path}: {error}")) from None
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

@@ -11,8 +11,8 @@ import numpy as np
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array
 
-LARGEST_CONSTANT = 1 << 34
-"""Bytes of the largest constant that is accepted (16 GiB, the most memory a BM1684X board has)."""
+LARGEST_TENSOR = 1 << 32
+"""Bytes of the largest tensor that is accepted: far above any real one, and what a broken file may claim ends here."""
 
 WIDENED = ("float16", "bfloat16")
 """Element types that become float32."""
@@ -32,7 +32,7 @@ def decode(tensor: Any, folder: Path | None) -> Array:
 
     name = tensor.name or "(unnamed)"
     shape = tuple(tensor.dims)
-    if any(d < 0 for d in shape) or math.prod(shape) * 8 > LARGEST_CONSTANT:
+    if any(d < 0 for d in shape) or math.prod(shape) > LARGEST_TENSOR:
         raise InputError(f"initializer {name}: shape {list(shape)} is impossible")
     if tensor.data_type not in TensorProto.DataType.values() or tensor.data_type in (TensorProto.UNDEFINED, TensorProto.STRING):
         raise InputError(f"initializer {name}: element type {tensor.data_type} is not supported")

@@ -172,7 +172,7 @@ def hardmax(im: Importer, node: Node) -> Value:
     x = im.value(node.input(0))
     axis = _axis(node, node.integer("axis", -1 if node.opset >= 13 else 1), len(x.shape))
     if node.opset < 13 and axis != len(x.shape) - 1:
-        raise UnsupportedError(f"Hardmax before opset 13 over several axes (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"Hardmax before opset 13 over several axes (node {node.label})")
     best = im.step("best", top.Arg, [x], axis=axis, keepdims=True, mode="ArgMax", select_last_index=False)
     along = [1] * len(x.shape)
     along[axis] = x.shape[axis]

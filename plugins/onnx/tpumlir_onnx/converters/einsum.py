@@ -18,7 +18,7 @@ def einsum(im: Importer, node: Node) -> Value:
     operands = [im.value(name) for name in node.inputs]
     labels, result = _labels(node, node.text("equation"), [len(v.shape) for v in operands])
     if len(operands) > 2 or any(len(set(text)) != len(text) for text in labels):
-        raise UnsupportedError(f"Einsum '{node.text('equation')}' (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"Einsum '{node.text('equation')}' (node {node.label})")
     extents = _extents(node, labels, operands)
     if len(operands) == 1:
         kept = _sum_out(im, operands[0], labels[0], result, "0")
@@ -55,7 +55,7 @@ def _extents(node: Node, labels: Sequence[str], operands: Sequence[Value]) -> Ma
     for text, value in zip(labels, operands, strict=True):
         for label, extent in zip(text, value.shape, strict=True):
             if extents.setdefault(label, extent) != extent:
-                raise UnsupportedError(f"Einsum that broadcasts axis '{label}' (node {node.name or node.outputs[0]})")
+                raise UnsupportedError(f"Einsum that broadcasts axis '{label}' (node {node.label})")
     return extents
 
 

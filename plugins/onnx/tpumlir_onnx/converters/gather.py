@@ -67,7 +67,7 @@ def _reduction(node: Node) -> int:
     if name not in _REDUCTIONS:
         raise InputError(f"{node}: reduction '{name}' is unknown")
     if name != "none":
-        raise UnsupportedError(f"{node.op_type} with reduction {name} (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"{node.op_type} with reduction {name} (node {node.label})")
     return 0
 
 

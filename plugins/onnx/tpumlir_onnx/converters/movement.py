@@ -22,7 +22,7 @@ def identity(im: Importer, node: Node) -> Value:
 def dropout(im: Importer, node: Node) -> Sequence[Value]:
     """Nothing at inference; the mask, if anyone reads it, is all ones."""
     if node.input(2) and im.scalar(node.input(2)) != 0:
-        raise UnsupportedError(f"Dropout in training mode (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"Dropout in training mode (node {node.label})")
     x = im.value(node.input(0))
     if len(node.outputs) > 1 and im.is_used(node.outputs[1]):
         return [x, im.constant_result("mask", np.ones(x.shape, np.float32))]
@@ -41,7 +41,7 @@ def split(im: Importer, node: Node) -> Sequence[Value]:
     axis = normal_axis(node, node.integer("axis", 0), len(x.shape))
     sizes = split_sizes(node, x.shape[axis], im.parameter(node, 1, "sizes"))
     if min(sizes) == 0:
-        raise UnsupportedError(f"Split into empty parts (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"Split into empty parts (node {node.label})")
     if len(sizes) == 1:
         return [x]
     return im.emit_many(top.Split, [x], axis=axis, num=len(sizes), split_size=tuple(sizes))
@@ -58,7 +58,7 @@ def slice_(im: Importer, node: Node) -> Value:
             last = x.shape[axis] - 1
             starts[axis], ends[axis], steps[axis] = last - starts[axis], last - ends[axis], -step
     if any(end <= start for start, end in zip(starts, ends, strict=True)):
-        raise UnsupportedError(f"Slice with an empty result (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"Slice with an empty result (node {node.label})")
     return im.emit(top.Slice, [x], offset=tuple(starts), steps=tuple(steps), ends=tuple(ends))
 
 

@@ -33,7 +33,7 @@ def _window(node: Node, shape: Sequence[int]) -> _Window:
         raise InputError(f"{node}: kernel_shape {list(kernel)} does not fit {count} spatial axes")
     strides, dilations = positive_list(node, "strides", count, 1), positive_list(node, "dilations", count, 1)
     if any(d > 1 for d in dilations):
-        raise UnsupportedError(f"{node.op_type} with dilations (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"{node.op_type} with dilations (node {node.label})")
     pads = window_pads(node, spatial, kernel, strides, dilations)
     ends = list(pads[count:])
     if node.integer("ceil_mode", 0) and auto_pad_of(node) in ("NOTSET", "VALID"):
@@ -51,7 +51,7 @@ def _reach(extent: int, kernel: int, stride: int, begin: int, end: int) -> int:
 
 def max_pool(im: Importer, node: Node) -> Value:
     if len(node.outputs) > 1 and im.is_used(node.outputs[1]):
-        raise UnsupportedError(f"MaxPool with indices (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"MaxPool with indices (node {node.label})")
     x = im.value(node.input(0))
     window = _window(node, x.shape)
     return im.emit(top.MaxPool, [x], kernel_shape=window.kernel, strides=window.strides, pads=window.reach)
@@ -91,7 +91,7 @@ def lp_pool(im: Importer, node: Node) -> Value:
     x, p = im.value(node.input(0)), node.integer("p", 2)
     window = _window(node, x.shape)
     if p < 1 or window.reach != window.pads:
-        raise UnsupportedError(f"LpPool with p {p} or ceil_mode (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"LpPool with p {p} or ceil_mode (node {node.label})")
     powers = im.step("powers", top.Pow, [im.step("abs", top.Abs, [x])], exponent=float(p))
     means = im.step(
         "mean", top.AvgPool, [powers], kernel_shape=window.kernel, strides=window.strides, pads=window.pads, count_include_pad=True

@@ -106,7 +106,7 @@ def upsample(im: Importer, node: Node) -> Value:
 def _modes(node: Node) -> tuple[str, str, str]:
     """(mode, coordinate mode, rounding of nearest)."""
     mode = node.text("mode", "nearest")
-    where = f"(node {node.name or node.outputs[0]})"
+    where = f"(node {node.label})"
     if mode == "cubic":
         raise UnsupportedError(f"Resize with mode cubic {where}")
     if node.integer("antialias", 0):
@@ -123,7 +123,7 @@ def _scaled(node: Node, axis: int, extent: int, scale: float, roi: tuple[float, 
         raise InputError(f"{node}: scale {scale} must be positive")
     size = math.floor(extent * (roi[1] - roi[0]) * scale)
     if size < 1:
-        raise UnsupportedError(f"{node.op_type} with an empty result (node {node.name or node.outputs[0]})")
+        raise UnsupportedError(f"{node.op_type} with an empty result (node {node.label})")
     return _Axis(axis, extent, size, scale, roi)
 
 
@@ -178,7 +178,7 @@ def _check_crop(node: Node, axes: Sequence[_Axis], coordinates: str) -> None:
     for axis in axes:
         x = axis.coordinates(coordinates)
         if x.min() < 0 or x.max() > axis.extent - 1:
-            raise UnsupportedError(f"Resize with a roi outside the tensor (node {node.name or node.outputs[0]})")
+            raise UnsupportedError(f"Resize with a roi outside the tensor (node {node.label})")
 
 
 def _nearest(im: Importer, x: Value, axes: Sequence[_Axis], coordinates: str, rounding: str) -> Value:
