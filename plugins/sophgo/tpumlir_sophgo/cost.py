@@ -52,17 +52,25 @@ class Estimator:
     def weights(self) -> WeightStore:
         return self.graph.weights
 
-    def call(self, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]) -> CallCost:
-        """Cost of computing ``out``; depends on sizes and on how far the boxes lie from the borders."""
-        key = (node.index, out.size, tuple(None if b is None else b.size for b in boxes))
+    def call(
+        self, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...], held: tuple[Box | None, ...] | None = None
+    ) -> CallCost:
+        """Cost of computing ``out``; depends on sizes and on how far the boxes lie from the borders.
+
+        ``held``: what local memory holds of each operand, of which ``boxes`` may be parts (default: no more than that).
+        """
+        held = held or boxes
+        key = (node.index, out.size, tuple(map(_relation, boxes, held)))
         found = self._calls.get(key)
         if found is None:
-            found = self._calls[key] = self._dry(node, views, out, boxes)
+            found = self._calls[key] = self._dry(node, views, out, boxes, held)
         return found
 
-    def _dry(self, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]) -> CallCost:
+    def _dry(
+        self, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...], held: tuple[Box | None, ...]
+    ) -> CallCost:
         arch = self.chip.arch
-        tile, at = dry_tile(arch, node, views, out, boxes)
+        tile, at = dry_tile(arch, node, views, out, boxes, held)
         scratch = node.local.scratch(node.op, tile)
         emitter: Emitter = self.chip.new_emitter()
         emitter.track = False
@@ -81,16 +89,29 @@ class Estimator:
         return found
 
 
-def dry_tile(arch: Arch, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...]) -> tuple[Tile, int]:
+def _relation(box: Box | None, held: Box | None) -> tuple[Shape4, Shape4, Shape4] | None:
+    """Sizes of a box and of the one that holds it, and where it begins there."""
+    return None if box is None or held is None else (box.size, held.size, _inside(box, held).start)
+
+
+def _inside(box: Box, held: Box) -> Box:
+    """``box`` relative to the one that holds it."""
+    n, c, h, w = (a - b for a, b in zip(box.start, held.start, strict=True))
+    return Box((n, c, h, w), box.size)
+
+
+def dry_tile(
+    arch: Arch, node: Node, views: Views, out: Box, boxes: tuple[Box | None, ...], held: tuple[Box | None, ...]
+) -> tuple[Tile, int]:
     """A tile with made-up addresses for sizing and costing; also the first free lane byte after it (may exceed the lane)."""
     at = 0
     operands: list[LocalTensor | None] = []
-    for value, box in zip(node.operands, boxes, strict=True):
-        if value is None or box is None:
+    for value, box, whole in zip(node.operands, boxes, held, strict=True):
+        if value is None or box is None or whole is None:
             operands.append(None)
             continue
-        operands.append(LocalTensor.aligned(arch, at, box.size, value.type.element))
-        at = align(at + aligned_bytes(arch, box.size, value.type.element), arch.bank_bytes)
+        operands.append(LocalTensor.aligned(arch, at, whole.size, value.type.element).part(arch, _inside(box, whole)))
+        at = align(at + aligned_bytes(arch, whole.size, value.type.element), arch.bank_bytes)
     results: list[LocalTensor] = []
     for result, view in zip(node.op.results, views.results, strict=True):
         size = out.size if view == views.results[0] else view

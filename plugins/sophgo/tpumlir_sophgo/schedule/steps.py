@@ -152,7 +152,8 @@ class StepBuilder:
             local[key].buffer.last = max(local[key].buffer.last, number)
             made_at[key] = number
             results.append(local[key])
-        cost = self.est.call(node, views, piece, boxes)
+        held = tuple(None if found is None else found[0].box for found in operands)
+        cost = self.est.call(node, views, piece, boxes, held)
         step = Step(node, views, piece, operands, boxes, results, cost.cycles, Buffer(cost.scratch, number, number))
         step.constants = self._constants(result, node, views, piece, number, kept)
         result.steps.append(step)
