@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tpumlir_core.ir import Operation, Value, top
-from tpumlir_core.passes import Canonicalize
+from tpumlir_core.passes import Canonicalize, EliminateDead
 
 Build = Callable[[Any], Value]
 _X = (2, 3, 4, 5)
@@ -107,11 +107,65 @@ CASES: list[tuple[str, Build, list[str]]] = [
 ]
 
 
+def _gather(indices: Any, **attributes: Any) -> Build:
+    return lambda g: g.op(top.Gather, _relu(g), g.weight(indices), **attributes)
+
+
+def _pool(cls: type[Operation], **attributes: Any) -> Build:
+    return lambda g: g.op(cls, _relu(g, (2, 3, 6, 7)), **{"kernel_shape": (3, 2), "strides": (2, 2), "pads": (1, 0, 0, 1), **attributes})
+
+
+CASES += [
+    ("gather one", _gather(-1.0, axis=1), ["Relu", "Slice", "Reshape"]),
+    ("gather some", _gather([1.0, 3.0], axis=2), ["Relu", "Slice"]),
+    ("gather a table", _gather([[0.0, 1.0]], axis=1), ["Relu", "Slice", "Reshape"]),
+    ("gather unevenly", _gather([0.0, 1.0, 3.0], axis=2), ["Relu", "Gather"]),
+    ("gather the same", _gather([1.0, 1.0], axis=2), ["Relu", "Gather"]),
+    ("pool, rounded up", _pool(top.MaxPool, ceil_mode=True), ["Relu", "MaxPool"]),
+    ("average, rounded up", _pool(top.AvgPool, ceil_mode=True), ["Relu", "AvgPool"]),
+    ("average with padding, rounded up", _pool(top.AvgPool, ceil_mode=True, count_include_pad=True), ["Relu", "AvgPool"]),
+    ("pool, same", _pool(top.MaxPool, auto_pad="SAME_LOWER"), ["Relu", "MaxPool"]),
+    ("pool of all", _pool(top.AvgPool, kernel_shape=(), strides=(), pads=()), ["Relu", "AvgPool"]),
+    ("nearest", _of(top.Interp, mode="nearest", coord_mode="asymmetric", scale_h=2.0, scale_w=3.0), ["Relu", "Upsample"]),
+    ("nearest, uneven", _of(top.Interp, mode="nearest", coord_mode="asymmetric", scale_h=1.5, scale_w=3.0), ["Relu", "Interp"]),
+    ("nearest, aligned", _of(top.Interp, mode="nearest", coord_mode="align_corners", scale_h=3.0, scale_w=3.0), ["Relu", "Interp"]),
+    ("linear of the same size", _of(top.Interp, mode="linear", coord_mode="half_pixel", scale_h=1.0, scale_w=1.0), ["Relu"]),
+    (
+        "convolution, same",
+        lambda g: g.op(
+            top.Conv,
+            g.input(1, 2, 6, 7),
+            g.random(4, 2, 3, 2),
+            None,
+            kernel_shape=(3, 2),
+            strides=(2, 1),
+            pads=(0,) * 4,
+            auto_pad="SAME_UPPER",
+        ),
+        ["Conv"],
+    ),
+]
+
+
 @pytest.mark.parametrize(("build", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_canonical_form(build: Build, expected: list[str], graph: Any, same: Any) -> None:
     module = graph.module(build(graph))
     assert same(graph, module, lambda m: Canonicalize().run(m), 1e-6) == expected
     assert not Canonicalize().run(module)
+
+
+def test_windows_are_explicit(graph: Any, same: Any) -> None:
+    module = graph.module(_pool(top.MaxPool, ceil_mode=True, auto_pad="SAME_UPPER")(graph))
+    same(graph, module, lambda m: Canonicalize().run(m))
+    pool = module.function.operations[-1]
+    assert (pool.pads, pool.auto_pad, pool.ceil_mode) == ((0, 0, 1, 1), None, None)
+
+
+def test_split_becomes_slices_of_the_used_parts(graph: Any, same: Any) -> None:
+    first = graph.op(top.Split, graph.input(2, 7), results=3, axis=-1, num=3, split_size=(2, 4, 1))
+    last = first.owner.results[2]
+    module = graph.module(graph.op(top.Exp, last), last)
+    assert same(graph, module, lambda m: Canonicalize().run(m) and EliminateDead().run(m)) == ["Slice", "Exp"]
 
 
 def test_where_keeps_its_shape_when_the_constant_made_it(graph: Any, same: Any) -> None:

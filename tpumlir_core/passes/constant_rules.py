@@ -21,8 +21,9 @@ def scalar(value: Value | None, rewriter: Rewriter) -> float | None:
     array = rewriter.constant(value)
     if array is None or array.size == 0:
         return None
-    first = array.reshape(-1)[0]
-    if array.size > 1 and not np.all(array == first):
+    flat = array.reshape(-1)
+    first = flat[0]
+    if first != flat[-1] or not np.all(flat == first):
         return None
     return float(first)
 

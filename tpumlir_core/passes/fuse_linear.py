@@ -149,15 +149,15 @@ def _into_weights(op: Operation, below: Linear, scale: Array, shift: Array, rewr
 
 def _scaled(below: Linear, weights: Array, scale: Array) -> Array:
     """The filter with every output channel times its factor."""
-    wide = weights.astype(np.float64)
     if isinstance(below, top.MatMul):
-        return wide * (scale[:, None] if below.right_transpose else scale)
-    groups = below.group if isinstance(below, top.Deconv) else 1
-    grouped = wide.reshape(groups, scale.size // groups, -1)
-    if isinstance(below, top.Deconv):
-        # [group, OC/group, C/group, kernel...] under the shape [OC/group, C, kernel...]
-        return (grouped * scale.reshape(groups, -1, 1)).reshape(weights.shape)
-    return (grouped * scale[:, None]).reshape(weights.shape)
+        shape, factors = weights.shape, scale[:, None] if below.right_transpose else scale
+    else:
+        # A Deconv's data are [group, OC/group, C/group, kernel...], under the shape [OC/group, C, kernel...].
+        groups = below.group if isinstance(below, top.Deconv) else 1
+        shape, factors = (groups, scale.size // groups, -1), scale.reshape(groups, -1, 1)
+    # Computed in float64 piece by piece: no copy of that size.
+    view = weights.reshape(shape)
+    return np.multiply(view, factors, out=np.empty(view.shape, np.float32), dtype=np.float64, casting="unsafe").reshape(weights.shape)
 
 
 def product_bias(op: Operation, rewriter: Rewriter) -> bool:

@@ -120,6 +120,8 @@ class Rewriter:
             if dead in self.dead or dead.opcode == "top.Input" or any(v.uses for v in dead.results):
                 continue
             self.dead.add(dead)
+            if isinstance(dead, Weight) and dead.name in self.module.weights:
+                del self.module.weights[dead.name]  # at once: a rewritten copy may be as large
             owners = [v.owner for v in dead.operands if v is not None and v.owner is not None]
             dead.drop_operands()
             pending += owners

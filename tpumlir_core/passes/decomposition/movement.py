@@ -8,6 +8,7 @@ import numpy as np
 
 from tpumlir_core.ir import top
 from tpumlir_core.ir.operation import Array, Operation, Value
+from tpumlir_core.passes import window_rules
 from tpumlir_core.passes.decomposition.steps import Decomposition, Steps
 
 
@@ -20,17 +21,7 @@ def _slice(s: Steps, value: Value, axis: int, start: int, end: int) -> Value:
 
 def split(op: top.Split, s: Steps) -> bool:
     """One Slice a part."""
-    axis = op.axis % len(op.input.shape)
-    parts, start = [], 0
-    for result in op.results:
-        end = start + result.shape[axis]
-        offset = tuple(start if i == axis else 0 for i in range(len(result.shape)))
-        ends = tuple(end if i == axis else n for i, n in enumerate(op.input.shape))
-        made = s.rewriter.insert(top.Slice, [op.input], result.name, offset=offset, steps=(1,) * len(offset), ends=ends)
-        parts.append(made.output)
-        start = end
-    s.rewriter.replace(op, *parts)
-    return True
+    return window_rules.split(op, s.rewriter)
 
 
 def pack(op: top.Pack, s: Steps) -> bool:
