@@ -133,7 +133,8 @@ class AvgPool(_Pool):
         spatial = values.shape[2:]
         fill = float(self.pad_value) if self.count_include_pad else 0.0
         sums = pool(pad_spatial(values, self.reach(spatial), fill), *self.kernel(spatial), self.extents(spatial), np.add)
-        result = activate(sums / self.counts(spatial), self.do_relu, self.relu_limit)
+        with np.errstate(invalid="ignore"):  # a window of nothing but padding that does not count has no mean
+            result = activate(sums / self.counts(spatial), self.do_relu, self.relu_limit)
         return [result.reshape(self.shape(result.shape[:2], result.shape[2:]))]
 
 
