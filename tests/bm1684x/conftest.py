@@ -106,12 +106,17 @@ def even(kernel: Kernel, op: Operation, views: Views, pieces: int) -> list[int |
 
 
 @pytest.fixture(scope="session")
-def runner() -> KernelRunner:
-    """The emulator and the chip's kernels; tests are skipped where the emulator has not been fetched."""
+def machine() -> Machine:
+    """The emulator, one a process; tests are skipped where it has not been fetched."""
     try:
-        machine = Machine(arch())
+        return Machine(arch())
     except InputError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def runner(machine: Machine) -> KernelRunner:
+    """The emulator and the chip's kernels."""
     return KernelRunner(machine, registry().local)
 
 

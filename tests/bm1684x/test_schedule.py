@@ -1,0 +1,116 @@
+"""Whole programs of the scheduler on the emulator: fusion, tiles, sizes beyond local memory, reuse of memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.bm1684x.modules import Builder, conv
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.target import Bm1684xTarget
+from tpumlir_core.errors import UnsupportedError
+from tpumlir_sophgo.emitter import Engine
+from tpumlir_sophgo.schedule.graph import Graph
+from tpumlir_sophgo.schedule.program import Program, schedule
+from tpumlir_sophgo.streams import grouped
+from tpumlir_sophgo.testing.cmodel import Machine
+
+
+def program_of(b: Builder, *outputs: object) -> Program:
+    target = Bm1684xTarget()
+    return schedule(target.chip(), Graph(b.module(*outputs), target.kernels()))  # type: ignore[arg-type]
+
+
+def transfers(program: Program) -> int:
+    return sum(c.engine is Engine.DMA for c in program.emitter.commands)
+
+
+def test_a_chain_is_fused(machine: Machine) -> None:
+    b = Builder()
+    x = b.input(1, 8, 20, 20)
+    y = conv(b, conv(b, x, 70, 3), 64, 1)
+    z = b.op("Add", y, conv(b, y, 64, 3))
+    b.check(machine, z)
+    # the input, three filters and the output: nothing between goes through global memory
+    assert transfers(program_of(b, z)) == 5
+
+
+def test_tiles_with_overlapping_rows(machine: Machine) -> None:
+    b = Builder()
+    x = b.input(1, 3, 200, 330)
+    y = conv(b, conv(b, x, 16, 3, stride=2), 16, 3)
+    b.check(machine, b.op("Add", y, conv(b, y, 16, 5)), tolerance=2e-5)
+
+
+def test_values_with_users_of_different_rows(machine: Machine) -> None:
+    b = Builder()
+    x = b.input(2, 70, 150, 40)
+    y = b.op("MaxPool", x, kernel_shape=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1))
+    b.check(machine, b.op("Add", b.op("Mul", x, y), conv(b, x, 70, 3)), tolerance=2e-5)
+
+
+def test_several_outputs_and_an_output_that_is_used_inside(machine: Machine) -> None:
+    b = Builder()
+    x = b.input(1, 5, 9, 9)
+    y = conv(b, x, 9, 3)
+    b.check(machine, y, b.op("Relu", conv(b, y, 4, 1, relu=False)), b.op("Reshape", y, shape=(9, 81)))
+
+
+def test_an_element_wise_tensor_beyond_local_memory(machine: Machine) -> None:
+    b = Builder()
+    x = b.input(1, 3, 1300, 1100)
+    b.check(machine, b.op("AddConst", b.op("Relu", x), const_val=0.5))
+
+
+def test_one_row_beyond_a_lane(machine: Machine) -> None:
+    b = Builder()
+    b.check(machine, b.op("Relu", b.input(1, 1, 1, 200_000)))
+
+
+def test_memory_of_dead_values_is_used_again() -> None:
+    b = Builder()
+    x = b.input(1, 64, 400, 400)
+    first = x
+    for _ in range(6):
+        x = b.op("Permute", b.op("Relu", x), order=(0, 1, 3, 2))
+    used = program_of(b, x).memory_bytes
+    assert used < 5 * first.type.bytes  # input, output, and at most three in between
+
+
+def test_the_same_network_gives_the_same_commands() -> None:
+    streams = []
+    for _ in range(2):
+        b = Builder()
+        program = program_of(b, conv(b, conv(b, b.input(1, 3, 60, 60), 130, 3), 5, 3))
+        streams.append([group.encode(Engine.TIU) + group.encode(Engine.DMA) for group in grouped(program.emitter.commands, 1 << 19)])
+    assert streams[0] == streams[1]
+
+
+def test_streams_are_cut_where_ids_run_out(machine: Machine) -> None:
+    b = Builder()
+    program = program_of(b, conv(b, conv(b, conv(b, b.input(1, 3, 30, 30), 300, 3), 300, 3), 5, 3))
+    groups = list(grouped(program.emitter.commands, 4))
+    assert len(groups) > 2
+    assert all(group.count(engine) <= 4 for group in groups for engine in Engine)
+    assert sum(group.count(engine) for group in groups for engine in Engine) == len(program.emitter.commands)
+    for group in groups:
+        for engine in Engine:
+            numbers = [number for _, number, _ in group.commands[engine]]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert all(waits <= group.count(Engine(1 - engine)) for _, _, waits in group.commands[engine])
+
+
+def test_an_operation_without_a_kernel_is_named() -> None:
+    b = Builder()
+    y = b.op("Gather", b.input(4, 4), b.input(2), axis=0)
+    with pytest.raises(UnsupportedError, match=f"{y.name} .*indices that are not constant"):
+        program_of(b, y)
+
+
+def test_bytes_of_a_lane_are_never_exceeded() -> None:
+    b = Builder()
+    x = b.input(1, 64, 100, 130)
+    program = program_of(b, conv(b, conv(b, x, 200, 3), 64, 3))
+    ends = [stop for c in program.emitter.commands for _, stop in (*c.reads, *c.writes)]
+    assert max(ends) <= arch().lane_bytes
+    assert np.all([start >= 0 for c in program.emitter.commands for start, _ in (*c.reads, *c.writes)])
