@@ -17,13 +17,14 @@ from typing import Any
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.common import F32, Scratch
+from tpumlir_bm1684x.kernels.estimate import MAX_SIZE, pass_cycles, transfer_cycles
 from tpumlir_bm1684x.kernels.folding import rows_of, with_size
 from tpumlir_core.ir import Operation
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, Tile, Views
 from tpumlir_sophgo.tensor import Box, C, H, LocalTensor, Shape4, W, aligned_bytes
 
-MAX_SIZE = 65535  # of one axis of an instruction (16-bit fields)
+_PASSES = 12  # times that a kernel goes over its operand, about
 
 
 class Layout(Enum):
@@ -50,15 +51,16 @@ class Extent:
 
     @property
     def layout(self) -> Layout:
-        """The layout with the fewest cycles a pass, rows of a few elements counted as what their transfer costs."""
+        """The layout with the fewest cycles."""
         if self.inner == 1:
             return Layout.ROW
-        lanes, width = arch().lanes, arch().eu_bytes // F32.bytes
-        channel = self.outer * ceil_div(self.inner, lanes) * ceil_div(self.axis, width)
-        column = ceil_div(self.outer, lanes) * ceil_div(self.axis * self.inner, width)
-        if self.inner < width:
-            channel += self.outer * self.axis // 4
-        return Layout.CHANNEL if channel <= column and self.outer <= MAX_SIZE and self.axis <= MAX_SIZE else Layout.COLUMN
+        channel: Shape4 = (self.outer, self.axis, 1, self.inner)
+        turned: Shape4 = (self.outer, self.inner, 1, self.axis)
+        column: Shape4 = (1, self.outer, self.axis, self.inner)
+        channel_cycles = _PASSES * pass_cycles(turned) + 2 * transfer_cycles(channel)
+        column_cycles = _PASSES * pass_cycles(column) + 2 * transfer_cycles(column)
+        fits = self.outer <= MAX_SIZE and self.axis <= MAX_SIZE
+        return Layout.CHANNEL if fits and channel_cycles <= column_cycles else Layout.COLUMN
 
 
 def factors(size: int, limit: int) -> tuple[int, int]:

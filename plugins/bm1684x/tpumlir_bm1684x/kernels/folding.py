@@ -15,6 +15,8 @@ from tpumlir_bm1684x.kernels.common import F32, Scratch
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.tensor import Box, C, H, LocalTensor, N, Shape4, W, aligned_bytes
 
+_IDEMPOTENT = ("max", "min")  # halves of an odd number may overlap
+
 
 def slice_axis(tensor: LocalTensor, axis: int, start: int, size: int) -> LocalTensor:
     """The part of a local tensor between two positions of one axis, in place."""
@@ -53,11 +55,10 @@ def fold_bytes(shape: Shape4, result: Shape4) -> int:
     total = 0
     for axis in _fold_order(shape, result):
         kept = result[N] if axis == N else 1
-        half = shape[N] - kept if axis == N else ceil_div(shape[axis], 2)
         if axis == C:
             total += _channel_bytes(shape)
         else:
-            total += aligned_bytes(arch(), with_size(shape, axis, max(half, 1)), F32)
+            total += _halving_bytes(shape, axis, shape[N] // kept if axis == N else shape[axis])
         shape = with_size(shape, axis, kept)
         total += aligned_bytes(arch(), shape, F32)
     return total
@@ -87,26 +88,30 @@ def fold(e: Bm1684xEmitter, operation: str, out: LocalTensor, x: LocalTensor, sc
         x = target
 
 
+def _halving_bytes(shape: Shape4, axis: int, size: int) -> int:
+    return sum(aligned_bytes(arch(), with_size(shape, axis, ceil_div(size, parts)), F32) for parts in (2, 4))
+
+
 def _fold_order(shape: Shape4, result: Shape4) -> list[int]:
     return [axis for axis in (W, H, N, C) if shape[axis] != result[axis]]
 
 
 def _fold_axis(e: Bm1684xEmitter, operation: str, out: LocalTensor, x: LocalTensor, axis: int, scratch: Scratch) -> None:
-    """Fold one axis inside the lanes to size 1, by halving."""
+    """Fold one axis inside the lanes to size 1, by halving, between two buffers in turn: in place takes twice as long."""
     size = x.shape[axis]
     if size == 1:
         e.copy(out, x)
         return
-    work = scratch.take(with_size(x.shape, axis, ceil_div(size, 2))) if size > 2 else out
-    source = x
+    buffers = [scratch.take(with_size(x.shape, axis, ceil_div(size, parts))) for parts in (2, 4)]
     while size > 1:
         half = ceil_div(size, 2)
-        pairs = size - half
-        target = out if half == 1 else work
-        e.binary(operation, slice_axis(target, axis, 0, pairs), slice_axis(source, axis, 0, pairs), slice_axis(source, axis, half, pairs))
-        if pairs != half and source is not target:
-            e.copy(slice_axis(target, axis, pairs, 1), slice_axis(source, axis, pairs, 1))
-        source, size = target, half
+        target = out if half == 1 else buffers[0]
+        pairs = half if operation in _IDEMPOTENT else size - half
+        e.binary(operation, slice_axis(target, axis, 0, pairs), slice_axis(x, axis, 0, pairs), slice_axis(x, axis, size - pairs, pairs))
+        if pairs != half:
+            e.copy(slice_axis(target, axis, pairs, 1), slice_axis(x, axis, pairs, 1))
+        x, size = target, half
+        buffers.reverse()
 
 
 def _fold_images(e: Bm1684xEmitter, operation: str, out: LocalTensor, x: LocalTensor, scratch: Scratch) -> None:
@@ -163,6 +168,5 @@ def _channel_bytes(shape: Shape4) -> int:
     n, c, h, w = shape
     lanes = arch().lanes
     few = min(c, lanes)
-    parts = [(n, w, h, few), (n, w, h, 1), (n, w, h, ceil_div(few, 2))]
-    parts.append((n, few, h, w))
-    return sum(aligned_bytes(arch(), p, F32) for p in parts)
+    buffers = [(n, few, h, w), (n, w, h, few), (n, w, h, 1)]
+    return sum(aligned_bytes(arch(), b, F32) for b in buffers) + _halving_bytes((n, w, h, few), W, few)

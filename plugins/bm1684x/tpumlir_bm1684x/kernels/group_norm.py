@@ -18,15 +18,16 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, Scratch, every_lane, is_weight
+from tpumlir_bm1684x.kernels.estimate import lane_factor, pass_cycles, transfer_cycles
 from tpumlir_bm1684x.kernels.folding import fold, fold_bytes, slice_axis
 from tpumlir_bm1684x.kernels.normalization import LayerNormKernel
-from tpumlir_bm1684x.kernels.reduce import lane_factor
 from tpumlir_core.ir import Array, Operation, WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, N, Shape4, aligned_bytes
 
-_CROSSING = 64  # cycles that folding across the lanes and broadcasting back take besides, about
+_PASSES = 7  # times that either layout goes over its operand, about
+_CROSSING = 100  # cycles that folding across the lanes and broadcasting back take besides, and a tenth of it an image
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Groups:
         """A group a row of n; its channels in c (and h), or a channel cut into pieces over c."""
         rows = self.images * self.groups
         if self.channels >= arch().lanes:
-            c = lane_factor(self.channels, self.positions)
+            c = lane_factor(self.channels, _PASSES, self.positions)
             return (rows, c, self.channels // c, self.positions)
-        pieces = lane_factor(self.positions, 1, self.channels)
+        pieces = lane_factor(self.positions, _PASSES, 1, self.channels)
         return (rows, self.channels * pieces, 1, self.positions // pieces)
 
     @property
@@ -115,9 +116,8 @@ class GroupNormKernel(Kernel):
         return None
 
     def cycles(self, op: Operation) -> int:
-        """Rough cycles of one pass over the data."""
-        n, c, h, w = self.view(op)
-        return n * ceil_div(c, arch().lanes) * ceil_div(h * w * F32.bytes, arch().eu_bytes)
+        """Rough cycles of load, passes over the data and store."""
+        return _PASSES * pass_cycles(self.view(op)) + 2 * transfer_cycles(self.view(op))
 
     def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
         view = self.view(op)
@@ -221,6 +221,9 @@ class SharedKernel(GroupNormKernel):
         view: Shape4 = self.groups(op).shared_view
         return view
 
+    def cycles(self, op: Operation) -> int:
+        return super().cycles(op) + _CROSSING + _CROSSING // 10 * self.view(op)[0]
+
     def splits(self, op: Operation, views: Views) -> str:
         return "n"
 
@@ -293,8 +296,9 @@ class LayerNormChoice(ChoiceKernel):
         if self.shared.supports(op) is not None:
             return self.rows
         extent = self.rows.extent(op)
-        row_cycles = ceil_div(extent.outer, arch().lanes) * ceil_div(extent.axis * F32.bytes, arch().eu_bytes)
-        few = row_cycles > 4 * self.shared.cycles(op) + _CROSSING
+        row: Shape4 = (1, extent.outer, 1, extent.axis)
+        row_cycles = _PASSES * pass_cycles(row) + 2 * transfer_cycles(row)
+        few = row_cycles > self.shared.cycles(op)
         return self.shared if few or self.rows.supports(op) is not None else self.rows
 
 

@@ -186,8 +186,14 @@ class ResizeKernel(Kernel):
         s = Scratch(tile.scratch)
         rows = op_taps(op, H).part(tile.out.start[H], tile.out.size[H])
         columns = op_taps(op, W).part(tile.out.start[W], tile.out.size[W])
+        repeats = out.shape[2] // x.shape[2]
         if rows.is_identity(x.shape[2]):
             resize_axis(e, out, x, W, columns, s)
+        elif _is_repetition(rows, repeats, x.shape[2]):
+            first, *others = (every(out, H, i, repeats, x.shape[2]) for i in range(repeats))
+            resize_axis(e, first, x, W, columns, s)
+            for other in others:
+                e.copy(other, first)
         elif columns.is_identity(x.shape[3]):
             resize_axis(e, out, x, H, rows, s)
         else:

@@ -9,9 +9,9 @@ from typing import Any
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.common import F32, Scratch
+from tpumlir_bm1684x.kernels.estimate import lane_factor, pass_cycles, transfer_cycles
 from tpumlir_bm1684x.kernels.folding import fold, fold_bytes
 from tpumlir_core.ir import Operation
-from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, Shape4, aligned_bytes
 
@@ -19,6 +19,8 @@ _FOLDS = {
     "ReduceSum": "add", "ReduceMean": "add", "ReduceL1": "add", "ReduceL2": "add", "ReduceMax": "max", "ReduceMin": "min",
     "ReduceProd": "mul",
 }
+_PASSES = 2  # times that folding goes over its operand, about
+_CROSSING = 40  # cycles that folding across the lanes takes whatever the size, about
 _BEFORE = ("ReduceL1", "ReduceL2")  # the modes that change the elements first
 Pair = tuple[Shape4, Shape4]
 
@@ -37,33 +39,21 @@ def runs(shape: Sequence[int], axes: Sequence[int]) -> list[tuple[int, bool]]:
     return found
 
 
-def divisors(size: int) -> list[int]:
-    """Divisors that an axis of an instruction can have, in order."""
-    small = [d for d in range(1, int(size**0.5) + 1) if size % d == 0]
-    return sorted(d for d in {*small, *(size // d for d in small)} if d <= 65535)
-
-
-def lane_factor(size: int, inner: int = 1, outer: int = 1) -> int:
-    """The divisor d of ``size`` for which outer * d channels of size / d * inner elements take the fewest cycles a pass."""
-    lanes, width = arch().lanes, arch().eu_bytes // F32.bytes
-    return min(divisors(size), key=lambda d: ceil_div(outer * d, lanes) * ceil_div(size // d * inner, width))
-
-
 def pairs_of(parts: list[tuple[int, bool]]) -> list[Pair]:
     """Candidate (operand view, result view) pairs for alternating runs; [] where four axes do not suffice."""
     flags = "".join("R" if r else "K" for _, r in parts)
     sizes = [s for s, _ in parts]
     if flags in ("", "K"):
         a = prod(sizes)
-        c = lane_factor(a)
+        c = lane_factor(a, _PASSES)
         return [((1, c, 1, a // c), (1, c, 1, a // c))]
     if flags in ("R", "KR"):
         outer, axis = (1, sizes[0]) if flags == "R" else sizes
-        d = lane_factor(axis)
+        d = lane_factor(axis, _PASSES)
         return [((1, outer, 1, axis), (1, outer, 1, 1)), ((outer, d, 1, axis // d), (outer, 1, 1, 1))]
     if flags in ("RK", "KRK"):
         outer, axis, inner = (1, *sizes) if flags == "RK" else tuple(sizes)
-        c = lane_factor(inner)
+        c = lane_factor(inner, _PASSES)
         return [
             ((1, outer, axis, inner), (1, outer, 1, inner)),
             ((outer * axis, c, 1, inner // c), (outer, c, 1, inner // c)),
@@ -99,19 +89,17 @@ def pair_under(known: Shape4, shape: Sequence[int], axes: Sequence[int]) -> Pair
     return known, (result[0], result[1], result[2], result[3])
 
 
-def cost(pair: Pair) -> float:
-    """Rough cycles of folding one view to another: passes over the data, rows to load, and what crossing lanes adds."""
-    (n, c, h, w), result = pair
-    width = arch().eu_bytes // F32.bytes
+def cost(pair: Pair) -> int:
+    """Rough cycles of folding one view to another, loads and stores included."""
+    view, result = pair
+    n, c, h, w = view
+    cycles = transfer_cycles(view) + transfer_cycles(result)
+    if result[1] == c:
+        return cycles + _PASSES * pass_cycles(view)
     lanes = arch().lanes
-    passes = 2 * n * ceil_div(c, lanes) * ceil_div(h * w, width)
-    rows = n * c * (4.0 if h * w < 64 else 0.0) + result[0] * result[1] * (4.0 if result[2] * result[3] < 64 else 0.0)
-    crossing = 0
-    if result[1] != c:
-        kept = (h if result[2] != 1 else 1) * (w if result[3] != 1 else 1)
-        crossing = 40 + 3 * n * ceil_div(kept, lanes) * ceil_div(min(c, lanes), width)
-        passes = 2 * n * (ceil_div(c, lanes) - 1) * ceil_div(h * w, width)
-    return passes + rows + crossing
+    shape: Shape4 = (n, min(c, lanes), h if result[2] != 1 else 1, w if result[3] != 1 else 1)
+    turned = (shape[0], shape[3], shape[2], shape[1])
+    return cycles + _PASSES * pass_cycles((n, max(c - lanes, 0), h, w)) + (_PASSES + 1) * pass_cycles(turned) + _CROSSING
 
 
 def smallest_tile(pair: Pair) -> int:
@@ -190,9 +178,9 @@ class ReduceKernel(Kernel):
             e.binary("mul", out, out, root)
 
 
-def _round_trip(elements: int) -> float:
-    """Cycles of a store and a load of that many elements (about 40 bytes a cycle)."""
-    return 2 * elements * F32.bytes / 40
+def _round_trip(elements: int) -> int:
+    """Cycles of a store and a load of that many elements."""
+    return 2 * transfer_cycles((1, 1, 1, elements))
 
 
 def register(registry: KernelRegistry) -> None:
