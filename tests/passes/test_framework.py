@@ -94,6 +94,13 @@ def test_folding_does_not_explode_memory(graph: Any) -> None:
     assert FoldConstants(limit_bytes=4000).run(module)
 
 
+def test_constants_that_do_not_fit_are_the_inputs_fault(graph: Any) -> None:
+    picked = graph.op(top.Gather, graph.random(3), graph.weight([5.0]), axis=0)
+    module = graph.module(graph.op(top.Add, graph.input(1), picked))
+    with pytest.raises(InputError, match=rf"test: {picked.name} \(top\.Gather\) of constants cannot be computed"):
+        FoldConstants().run(module)
+
+
 def test_a_constant_output_stays_computed(graph: Any) -> None:
     module = graph.module(graph.op(top.Exp, graph.weight([1.0, 2.0])))
     assert not FoldConstants().run(module)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tpumlir_core.errors import InputError
 from tpumlir_core.ir.operation import Array, Module, Operation
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.passes.framework import Pass
@@ -14,6 +15,9 @@ from tpumlir_core.passes.rewriting import drop_unused_weights
 
 # Need only the type of their operand, which is static.
 _OF_TYPES = frozenset({"top.Shape", "top.Size"})
+
+# What numpy raises for values that do not fit, such as indices outside a tensor.
+_FAULTS = (InputError, ArithmeticError, IndexError, ValueError, TypeError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,16 @@ class FoldConstants(Pass):
         operations: list[Operation] = []
         dead: set[Operation] = set()
         for op in module.function.operations:
-            arrays = self._evaluate(op, module)
+            try:
+                arrays = self._evaluate(op, module)
+            except _FAULTS as error:
+                raise InputError(f"{module.name}: {op.name} ({op.opcode}) of constants cannot be computed: {error}") from error
             if arrays is None:
                 operations.append(op)
                 continue
             dead.add(op)
             for value, array in zip(op.results, arrays, strict=True):
-                stored = np.ascontiguousarray(array, value.type.element.numpy).reshape(value.shape)
-                module.weights[value.name] = stored
+                module.weights[value.name] = array
                 weight = Weight.create([], [(value.name, value.type)])
                 value.replace_all_uses_with(weight.output)
                 operations.append(weight)
@@ -56,10 +62,14 @@ class FoldConstants(Pass):
         if not present or op.opcode == "top.Input" or any(user is module.function.terminator for v in op.results for user, _ in v.uses):
             return None
         if op.opcode in _OF_TYPES:
-            shape = present[0].shape
-            return op.evaluate([np.broadcast_to(np.float32(0), shape)])
+            return self._stored(op, [np.broadcast_to(np.float32(0), present[0].shape)])
         if not all(isinstance(v.owner, Weight) for v in present):
             return None
         if sum(v.type.bytes for v in op.results) > max(self.limit_bytes, sum(v.type.bytes for v in present)):
             return None
-        return op.evaluate([None if v is None else module.weights[v.name] for v in op.operands])
+        return self._stored(op, [None if v is None else module.weights[v.name] for v in op.operands])
+
+    def _stored(self, op: Operation, inputs: list[Array | None]) -> list[Array]:
+        """The results in the storage of their types."""
+        pairs = zip(op.results, op.evaluate(inputs), strict=True)
+        return [np.ascontiguousarray(array, value.type.element.numpy).reshape(value.shape) for value, array in pairs]

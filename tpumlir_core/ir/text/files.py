@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
-import os
-import tempfile
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,13 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from tpumlir_core.errors import InputError
+from tpumlir_core.files import read_head, write_through
 from tpumlir_core.ir.operation import Array, Module, Value, WeightStore
 from tpumlir_core.ir.text.build import parse_module
 from tpumlir_core.ir.text.printer import print_module
 from tpumlir_core.ir.types import TensorType
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_DAMAGED = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError)
+# What zipfile and numpy raise for damaged, encrypted or absurdly large entries.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError, TypeError, MemoryError)
 MAX_TEXT_BYTES = 1 << 30
 
 
@@ -31,12 +31,11 @@ def read_module(path: Path | str) -> Module:
     Raises InputError for a file that cannot be read or is not such text, or when weights are missing.
     """
     path = Path(path)
+    read_head(path)
+    if path.stat().st_size > MAX_TEXT_BYTES:
+        raise InputError(f"{path}: larger than 1 GB; expected MLIR text with the weights in an .npz beside it")
     try:
-        if path.stat().st_size > MAX_TEXT_BYTES:
-            raise InputError(f"{path}: larger than 1 GB; expected MLIR text with the weights in an .npz beside it")
         text = path.read_bytes().decode()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of an .mlir file") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not text; expected an .mlir file in UTF-8") from None
     module = parse_module(text, str(path))
@@ -52,40 +51,25 @@ def write_module(module: Module, path: Path | str) -> Path:
     Both files appear whole or not at all, and the same module gives the same bytes. Weights that no operation names are left out.
     """
     path = Path(path)
-    state = str(module.attributes.get("module.state", "TOP_F32")).lower()
-    chip = str(module.attributes.get("module.chip", "ALL")).lower()
+    given = (str(module.attributes.get(name, default)) for name, default in (("module.state", "TOP_F32"), ("module.chip", "ALL")))
+    state, chip = (re.sub(r"\W", "_", text.lower()) for text in given)
     weight_file = path.with_name(f"{path.stem}_{state}_{chip}_weight.npz")
     flops = sum(op.flops() for op in module.function.operations)
     attributes = {**module.attributes, "module.weight_file": weight_file.name, "module.FLOPs": flops}
     text = print_module(dataclasses.replace(module, attributes=attributes))
     names = [v.name for op in module.function.operations if op.opcode == "top.Weight" for v in op.results]
-    _replace(weight_file, lambda stream: _write_npz(stream, names, module.weights))
-    _replace(path, lambda stream: stream.write(text.encode()))
+
+    def write(target: Path) -> None:
+        _write_npz(target.with_name(weight_file.name), names, module.weights)
+        target.write_bytes(text.encode())
+
+    write_through(path, write)
     return weight_file
 
 
-def _replace(path: Path, write: Callable[[io.BufferedWriter], object]) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give a path in a folder that can be written") from None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            write(stream)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-        raise
-
-
-def _write_npz(stream: io.BufferedWriter, names: list[str], weights: WeightStore) -> None:
+def _write_npz(path: Path, names: list[str], weights: WeightStore) -> None:
     """An npz with fixed timestamps, in the order of ``names``."""
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in names:
             array = np.ascontiguousarray(weights[name]).reshape(np.shape(weights[name]))
             info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
@@ -120,10 +104,9 @@ class _Archive:
         self.path = path
         if path.resolve().parent != text.parent.resolve():
             raise InputError(f"{text}: module.weight_file {path.name!r} leads out of the folder of the text; keep the weights beside it")
+        read_head(path)
         try:
             self.archive = zipfile.ZipFile(path)
-        except OSError as error:
-            raise InputError(f"{path}: the weights of {text} cannot be read ({error.strerror})") from None
         except _DAMAGED as error:
             raise InputError(f"{path}: not an .npz file ({error}); expected the weights of {text}") from None
 
@@ -145,7 +128,7 @@ class _Archive:
                     raise InputError(f"{self.path}: weight {name} has shape {shape} {dtype}; expected {type_.shape} as the text says")
                 size = type_.elements * dtype.itemsize
                 data = entry.read(size)
-        except (*_DAMAGED, OSError, RuntimeError, TypeError, zlib.error) as error:
+        except _DAMAGED as error:
             raise InputError(f"{self.path}: weight {name} cannot be read ({error}); write the file again") from None
         if len(data) != size:
             raise InputError(f"{self.path}: weight {name} is cut short; write the file again")

@@ -48,8 +48,8 @@ class Split(Operation):
 
     def sizes(self, extent: int) -> tuple[int, ...]:
         """Extents of the parts."""
-        if self.num < 1:
-            reject(self, f"num is {self.num}")
+        if self.num < 1 or (not self.split_size and self.num > max(extent, 1)):
+            reject(self, f"num is {self.num}, for an axis of {extent}")
         step = -(-extent // self.num)
         sizes = self.split_size or (*(step,) * (self.num - 1), extent - step * (self.num - 1))
         if len(sizes) != self.num or sum(sizes) != extent or min(sizes) < 0:
