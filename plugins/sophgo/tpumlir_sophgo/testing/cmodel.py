@@ -13,7 +13,7 @@ import numpy as np
 from tpumlir_core.errors import InputError
 from tpumlir_sophgo.arch import Arch
 from tpumlir_sophgo.cmodel import library
-from tpumlir_sophgo.emitter import Emitter
+from tpumlir_sophgo.emitter import Emitter, Engine
 
 
 class _LocalMemory(ctypes.Structure):
@@ -47,9 +47,11 @@ class Machine:
         """Run the emitter's commands in program order."""
         for command in emitter.commands:
             values = {**command.values, "cmd_id": command.id & 0xFFFFF, "cmd_id_dep": 0}
-            data = command.format.encode({k: v for k, v in values.items() if k in command.format.fields})
-            buffer = ctypes.create_string_buffer(data, 256)
-            self._lib.execute_command(0, buffer, int(command.engine))
+            self.execute_encoded(command.format.encode({k: v for k, v in values.items() if k in command.format.fields}), command.engine)
+
+    def execute_encoded(self, data: bytes, engine: Engine) -> None:
+        """Run one encoded command."""
+        self._lib.execute_command(0, ctypes.create_string_buffer(data, 256), int(engine))
 
 
 def _view(address: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
