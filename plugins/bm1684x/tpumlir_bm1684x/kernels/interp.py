@@ -24,6 +24,8 @@ from tpumlir_sophgo.tensor import Box, H, LocalTensor, Shape4, W, aligned_bytes
 
 _SHARE_STEPS = 1 << 22  # shares are rounded to this fraction, so that equal ones compare equal
 _MAX_PERIOD = 32
+# Repetitions from which one instruction that reads with stride 0 beats one a phase that writes with a stride (cost model).
+_MANY = 4
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def every(tensor: LocalTensor, axis: int, start: int, step: int, count: int) -> 
 def resize_axis(e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, axis: int, found: Taps, s: Scratch) -> None:
     """``out`` = ``x`` resized along one axis."""
     factor = out.shape[axis] // x.shape[axis]
-    if axis == W and _is_repetition(found, factor, x.shape[axis]):
+    if axis == W and factor >= _MANY and _is_repetition(found, factor, x.shape[axis]):
         _repeat_columns(e, out, x, factor)
         return
     size = x.shape[axis] - 1
