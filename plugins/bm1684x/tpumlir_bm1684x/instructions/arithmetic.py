@@ -46,7 +46,7 @@ class ArithmeticInstructions(Emitter):
         self._arithmetic(operation, out, values, [t for t in (a, b) if isinstance(t, LocalTensor)])
 
     def divide(self, out: LocalTensor, a: LocalTensor | float, b: LocalTensor | float) -> None:
-        """``out = a / b``, with IEEE's infinities and NaN."""
+        """``out = a / b``; infinite where b is 0, and (unlike IEEE) where b is infinite; NaN for 0 / 0."""
         self.binary("div", out, a, b, rounding=DIVIDE_STEPS)
 
     def select(self, relation: str, out: LocalTensor, a: LocalTensor | float, b: LocalTensor | float, yes: float) -> None:

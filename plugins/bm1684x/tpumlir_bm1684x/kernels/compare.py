@@ -21,9 +21,14 @@ _RELATIONS = {
 
 
 def relate(mode: str, out: LocalTensor, left: Operand, right: Operand, s: Scratch, e: Bm1684xEmitter) -> None:
-    """``out = left mode right``; And and Xor take two buffers."""
+    """``out = left mode right``; (in)equality, And and Xor take two buffers.
+
+    The hardware tells -0 from 0 where it tests for equality: floats get 0 added before.
+    """
     if mode in _RELATIONS:
         relation, negated = _RELATIONS[mode]
+        if relation == "eq":
+            left, right = (_without_negative_zero(x, out, s, e) for x in (left, right))
         e.select(relation, out, left, right, 1.0)
         if negated:
             e.linear(out, out, -1.0, 1.0)
@@ -37,6 +42,14 @@ def relate(mode: str, out: LocalTensor, left: Operand, right: Operand, s: Scratc
         e.select("eq", b, right, 0.0, 1.0)
         e.select("eq", out, a, b, 1.0)
         e.linear(out, out, -1.0, 1.0)
+
+
+def _without_negative_zero(x: Operand, out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> Operand:
+    if not isinstance(x, LocalTensor):
+        return x + 0.0
+    (a,) = s.like(out, 1)
+    e.binary("add", a, x, 0.0)
+    return a
 
 
 def conjunction(operands: Sequence[Operand], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
@@ -54,7 +67,7 @@ class CompareKernel(ElementwiseKernel):
     """A relation between two tensors."""
 
     def buffers_for(self, op: Any) -> int:
-        return 0 if op.mode in _RELATIONS or op.mode == "Not" else 2
+        return 2 if op.mode in ("Equal", "NotEqual", "And", "Xor") else 0
 
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
         relate(op.mode, out, operands[0], operands[-1], s, e)

@@ -18,6 +18,7 @@ from tpumlir_bm1684x.kernels.common import TABLE_BYTES, Scratch
 from tpumlir_core.ir import Array, ElementType
 from tpumlir_sophgo.tensor import LocalTensor
 
+LEAST_NORMAL = 2.0**-126  # smaller numbers count as 0
 _EXPONENT_BIAS = 127
 _MANTISSA_BITS = 23
 _RECIPROCAL_BITS = 0x7EF311C3  # minus the bits of x: the bits of about 1/x, within 13 %
@@ -47,16 +48,16 @@ def polynomial(out: LocalTensor, x: LocalTensor, coefficients: tuple[float, ...]
 
 def exponential(
     out: LocalTensor, x: LocalTensor, a: LocalTensor, b: LocalTensor, s: Scratch, e: Bm1684xEmitter, factor: float = 1.0,
-    limit: float = 128.0,
+    limit: float = 128.25,
 ) -> None:
     """``out = exp(factor * x)``, infinite above 2**128, 0 below 2**-126; 14 cycles a row. ``out`` may be ``x``.
 
-    The result is cut at 2**``limit`` (at most 128), for what follows to stay finite. exp(t) = 2**k * 2**f with k = round(t /
+    The result is cut at 2**``limit`` (at most 128.5), for what follows to stay finite. exp(t) = 2**k * 2**f with k = round(t /
     ln 2): f goes through a polynomial, k into the exponent bits (less one, which the polynomial makes good).
     """
     _split(out, x, a, b, factor, limit, e)
     power_of_two(b, out, e, -1)
-    polynomial(a, a, fit(_twice_exp2, 5, -0.5, 0.5), s, e)
+    polynomial(a, a, (2.0, *(2 * c for c in fit(_exp2_slope, 4, -0.5, 0.5))), s, e)
     e.binary("mul", out, a, b)
 
 
@@ -96,13 +97,10 @@ def power_of_two(out: LocalTensor, k: LocalTensor, e: Bm1684xEmitter, offset: in
     e.shift_bits(out.reinterpret(ElementType.UI32), k.reinterpret(ElementType.UI32), _MANTISSA_BITS)
 
 
-def _twice_exp2(x: Array) -> Array:
-    result: Array = 2 * np.exp2(x)
-    return result
-
-
 def _exp2_slope(x: Array) -> Array:
-    result: Array = np.expm1(x * math.log(2)) / x
+    """``(2**x - 1) / x``."""
+    safe = np.where(x == 0, 1e-9, x)
+    result: Array = np.expm1(safe * math.log(2)) / safe
     return result
 
 
@@ -122,7 +120,7 @@ def reciprocal(
 
 
 def logarithm(out: LocalTensor, x: LocalTensor, scale: float, s: Scratch, e: Bm1684xEmitter) -> None:
-    """``out = scale * log(x)``, minus infinity at 0; 22 cycles a row, three buffers and a table of scratch.
+    """``out = scale * log(x)``, infinite at 0 and below; 22 cycles a row, three buffers and a table of scratch.
 
     x = 2**k * m with m from sqrt(1/2) to sqrt(2), by integer arithmetic on the bits; log m is (m - 1) times a polynomial.
     """
@@ -139,7 +137,7 @@ def logarithm(out: LocalTensor, x: LocalTensor, scale: float, s: Scratch, e: Bm1
     e.binary("mul", out, b, c)
     e.linear(a, a, scale * math.log(2), 0.0)
     e.binary("add", b, a, out)
-    e.choose("eq", a, x, 0.0, math.copysign(math.inf, -scale), b)
+    e.choose("lt", a, x, LEAST_NORMAL, math.copysign(math.inf, -scale), b)
     e.choose("eq", out, x, math.inf, math.copysign(math.inf, scale), a)
 
 

@@ -63,7 +63,7 @@ def rsqrt(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitt
     """``1 / sqrt(x)``, infinite for 0."""
     (a,) = s.like(out, 1)
     e.reciprocal_sqrt(a, x)
-    e.choose("eq", out, x, 0.0, math.inf, a)
+    e.choose("lt", out, x, f.LEAST_NORMAL, math.inf, a)
 
 
 def exp(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
