@@ -1,0 +1,70 @@
+"""Distributions: every data file is packed, every entry point resolves, dependencies point one way."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECTS = {"core": ROOT / "pyproject.toml", **{path.parent.name: path for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))}}
+LIBRARIES = {name: path for name, path in PROJECTS.items() if name != "umbrella"}
+MAY_IMPORT: dict[str, set[str]] = {"core": set(), "sophgo": {"core"}, "bm1684x": {"core", "sophgo"}, "bmrt": {"core", "sophgo"}}
+"""Which of our packages each may import; a plugin that is not named, the core only."""
+
+
+def package(name: str) -> Path:
+    return LIBRARIES[name].parent / f"tpumlir_{name}"
+
+
+def project(name: str) -> dict[str, Any]:
+    return tomllib.loads(PROJECTS[name].read_text())
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Top-level names of the modules that a file imports, at any level."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_data_files_are_packed(name: str) -> None:
+    patterns = project(name).get("tool", {}).get("setuptools", {}).get("package-data", {}).get(f"tpumlir_{name}", [])
+    packed = {file for pattern in patterns for file in package(name).glob(pattern)}
+    data = {file for file in package(name).rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
+    assert packed == data
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_entry_points_resolve(name: str) -> None:
+    for points in project(name)["project"].get("entry-points", {}).values():
+        for value in points.values():
+            module, _, attribute = value.partition(":")
+            assert getattr(import_module(module), attribute)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_dependencies_point_one_way_and_are_declared(name: str) -> None:
+    ours = {f"tpumlir_{other}": other for other in LIBRARIES}
+    used = {ours[module] for file in package(name).rglob("*.py") for module in imported(file) if module in ours} - {name}
+    assert used <= MAY_IMPORT.get(name, {"core"})
+    declared = " ".join(project(name)["project"]["dependencies"])
+    assert all(f"tpumlir-{other}" in declared for other in used)
+
+
+def test_the_umbrella_brings_all_of_them() -> None:
+    required = {line.partition(">")[0] for line in project("umbrella")["project"]["dependencies"]}
+    assert required == {f"tpumlir-{name}" for name in LIBRARIES}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_every_distribution_has_a_read_me(name: str) -> None:
+    assert (PROJECTS[name].parent / project(name)["project"]["readme"]).read_text().startswith("# tpumlir")
