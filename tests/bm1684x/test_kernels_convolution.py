@@ -21,7 +21,7 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
     pads = tuple(integers(0, 3) for _ in range(4))
     room = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     group = draw(st.sampled_from([1, 1, 2, 5]))
-    case = {
+    return {
         "batch": integers(1, 2), "inputs": group * integers(1, 40), "outputs": group * integers(1, 40),
         "extents": (room[0] + integers(0, 6), room[1] + integers(0, 6)), "bias": draw(st.booleans()),
         "attributes": {
@@ -30,7 +30,6 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
         },
         "cut": draw(st.sampled_from([(), (1, 64, 5, None), (None, 64, None, 3), (None, 128, 4, 5)])), "loose": draw(st.booleans()),
     }
-    return case
 
 
 @given(case=convolutions())
@@ -61,14 +60,18 @@ def plain(**changes: Any) -> dict[str, Any]:
     ],
     ids=["dilation 18", "stride 20", "pads 20", "kernel 20", "depthwise stride 17", "depthwise times 3", "all padding"],
 )
-def test_beyond_the_instruction(runner: Any, normal: Any, loose: bool, outputs: int, per_filter: int, cut: Any, attributes: dict[str, Any]) -> None:
+def test_beyond_the_instruction(
+    runner: Any, normal: Any, loose: bool, outputs: int, per_filter: int, cut: Any, attributes: dict[str, Any]
+) -> None:
     arrays = [normal(2, 5, 40, 38), normal(outputs, per_filter, *attributes["kernel_shape"]), normal(outputs)]
     runner.check("tpu.Conv", arrays, WEIGHTS, cut=cut, loose=loose, **attributes)
 
 
 @pytest.mark.parametrize("loose", [False, True])
 @pytest.mark.parametrize("cut", [(), (1, 64, 7, None), (None, None, None, 8)])
-@pytest.mark.parametrize("attributes", [plain(strides=(2, 2)), plain(pads=(20, 0, 1, 2), dilations=(2, 1)), plain(do_relu=True, relu_limit=1.0)])
+@pytest.mark.parametrize(
+    "attributes", [plain(strides=(2, 2)), plain(pads=(20, 0, 1, 2), dilations=(2, 1)), plain(do_relu=True, relu_limit=1.0)]
+)
 def test_depthwise(runner: Any, normal: Any, cut: Any, loose: bool, attributes: dict[str, Any]) -> None:
     arrays = [normal(2, 96, 13, 11), normal(96, 1, 3, 3), normal(96)]
     runner.check("tpu.Conv", arrays, WEIGHTS, cut=cut, loose=loose, group=96, **attributes)

@@ -50,7 +50,9 @@ def test_any_shape(runner: Any, normal: Any, opcode: str, case: dict[str, Any]) 
     ],
     ids=["global 7x7", "global 8x8", "one padded window", "stride 17", "kernel 24", "kernel 18", "pads 18"],
 )
-def test_large_windows(runner: Any, normal: Any, opcode: str, loose: bool, shape: Any, cut: Any, kernel: Any, strides: Any, pads: Any) -> None:
+def test_large_windows(
+    runner: Any, normal: Any, opcode: str, loose: bool, shape: Any, cut: Any, kernel: Any, strides: Any, pads: Any
+) -> None:
     runner.check(opcode, [normal(*shape)], cut=cut, loose=loose, kernel_shape=kernel, strides=strides, pads=pads)
 
 

@@ -69,12 +69,13 @@ def has_bias(op: Operation) -> bool:
 
 
 def by_lane(rows: Array) -> Array:
-    """One row a channel -> [lanes, groups of lanes x row length]: each channel's row in its lane, compact."""
+    """One row a channel -> [lanes in use, groups of lanes x row length]: each channel's row in its lane, compact."""
     lanes = arch().lanes
     count, length = rows.shape
     full = np.zeros((ceil_div(count, lanes) * lanes, length), np.float32)
     full[:count] = rows
-    return np.ascontiguousarray(full.reshape(-1, lanes, length).transpose(1, 0, 2)).reshape(lanes, -1)
+    used = full.reshape(-1, lanes, length).transpose(1, 0, 2)[: min(count, lanes)]
+    return np.ascontiguousarray(used).reshape(len(used), -1)
 
 
 def refused(op: Any) -> str | None:
