@@ -29,7 +29,7 @@ test: cmodel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/mypy tpumlir_core $(foreach plugin,$(filter-out umbrella,$(PLUGINS)),plugins/$(plugin)/tpumlir_$(plugin)) demo
+	$(BIN)/mypy tpumlir_core $(foreach plugin,$(filter-out umbrella,$(PLUGINS)),plugins/$(plugin)/tpumlir_$(plugin)) $(wildcard demo sweeps bench)
 
 demo: cmodel
 	$(BIN)/python -m demo.centerface

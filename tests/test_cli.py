@@ -253,10 +253,12 @@ def test_a_plugin_brings_a_command(site: Any, tpumlir: Any) -> None:
         @click.command()
         @click.option("--times", type=int, default=1)
         def command(times):
-            click.echo("hello " * times)
+            click.echo("hello " * (6 // times))
     """
     site.install("acme", {"tpumlir.commands": {"acme": "acme_command:command", "sick": "acme_absent:command"}}, {"acme_command": source})
-    assert tpumlir("acme", "--times", "2").stdout.split() == ["hello", "hello"]
+    assert tpumlir("acme", "--times", "3").stdout.split() == ["hello", "hello"]
+    assert_one_line(tpumlir("acme", "--times", "0"), 3, "command acme of acme 1.0 failed", "ZeroDivisionError")
+    assert_one_line(tpumlir("acme", "--times", "x"), 2, "--times")
     assert_one_line(tpumlir("sick"), 2, "acme 1.0", "broken")
     assert tpumlir("--help").returncode == 0
 

@@ -55,6 +55,21 @@ class LazyGroup(click.Group):
             return None
         return plugins.get(COMMAND, cmd_name)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; an unforeseen error in a plugin's command becomes that plugin's fault."""
+        try:
+            return super().invoke(ctx)
+        except (TpumlirError, click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception:
+            name = ctx.invoked_subcommand
+            if name is None or name in COMMANDS:
+                raise
+            from tpumlir_core.plugins import COMMAND, PluginManager
+
+            with PluginManager.discover().calling(COMMAND, name, "run"):
+                raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As click does, but without importing every command for its help."""
         rows = [(name, COMMANDS.get(name, "(from a plugin)")) for name in self.list_commands(ctx)]
