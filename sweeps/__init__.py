@@ -1,0 +1,1 @@
+"""Long measurements of correctness, too long for the tests: `make sweep` runs them all and writes results/."""
