@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-
-from tpumlir_core.bmodel import CommandStreams
-from tpumlir_sophgo.cost import Chip
-from tpumlir_sophgo.emitter import Emitter, Engine
-from tpumlir_sophgo.kernel import KernelRegistry
-from tpumlir_sophgo.streams import grouped
-from tpumlir_sophgo.target import SophgoTarget
 
 from tpumlir_bm1684x.chip import arch, instruction_sets
 from tpumlir_bm1684x.cost import Bm1684xCost
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.footprint import footprint
 from tpumlir_bm1684x.kernels import registry
+from tpumlir_core.bmodel import CommandStreams
+from tpumlir_sophgo.check import Footprint
+from tpumlir_sophgo.cost import Chip
+from tpumlir_sophgo.emitter import Emitter, Engine
+from tpumlir_sophgo.isa import Format
+from tpumlir_sophgo.kernel import KernelRegistry
+from tpumlir_sophgo.streams import grouped
+from tpumlir_sophgo.target import SophgoTarget
 
 
 class Bm1684xTarget(SophgoTarget):
@@ -28,6 +31,9 @@ class Bm1684xTarget(SophgoTarget):
 
     def kernels(self) -> KernelRegistry:
         return _kernels()
+
+    def footprints(self, fmt: Format, values: Mapping[str, int]) -> Footprint:
+        return footprint(fmt, values)
 
     def streams(self, emitter: Emitter) -> list[CommandStreams]:
         sets = instruction_sets()

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tpumlir_core.bmodel import BmodelNet, BmodelTensor, CommandStreams, write_bmodel
-from tpumlir_core.ir import Module, Operation
+from tpumlir_core.ir import Module, Operation, Value
 from tpumlir_core.plugins.extension_points import Artifact, Instruction, Profile, Target
 from tpumlir_sophgo import inspection
+from tpumlir_sophgo.check import Footprint, GlobalLayout, check_streams
 from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.emitter import Emitter, Engine
+from tpumlir_sophgo.isa import Format
 from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.schedule.graph import RENAMING, Graph, choose_kernel
 from tpumlir_sophgo.schedule.program import Program, schedule
@@ -34,6 +36,10 @@ class SophgoTarget(Target):
     @abstractmethod
     def streams(self, emitter: Emitter) -> list[CommandStreams]:
         """The encoded streams, each with its end command, in command groups."""
+
+    @abstractmethod
+    def footprints(self, fmt: Format, values: Mapping[str, int]) -> Footprint:
+        """What a command touches, for the check."""
 
     def modes(self) -> Sequence[str]:
         return ("F32",)
@@ -66,32 +72,31 @@ class SophgoTarget(Target):
         started = time.perf_counter()
         program = schedule(self.chip(), Graph(module, self.kernels()))
         scheduled = time.perf_counter()
-        self.check(program)
-        checked = time.perf_counter()
         groups = self.streams(program.emitter)
+        self.check(program, groups)
+        checked = time.perf_counter()
         data = write_bmodel([self._net(module, program, groups)])
         facts = self._facts(program, data)
         packaged = time.perf_counter()
         facts["seconds"] = {"schedule": scheduled - started, "check": checked - scheduled, "package": packaged - checked}
         return Artifact(data, facts)
 
-    def check(self, program: Program) -> None:
-        """Re-read the finished streams and raise InternalError where an address, a bank or a dependency is wrong."""
+    def check(self, program: Program, groups: Sequence[CommandStreams]) -> None:
+        """Re-read the encoded streams. Raises InternalError where an address or a dependency is wrong."""
+        chip = self.chip()
+        constants = (program.constants_base, program.constants_base + len(program.constants))
+        layout = GlobalLayout(constants, (program.memory_base, program.memory_base + program.memory_bytes))
+        check_streams(groups, chip.arch, program.emitter.sets, self.footprints, layout)
 
     def _net(self, module: Module, program: Program, groups: list[CommandStreams]) -> BmodelNet:
-        def tensor(name: str, value: Any) -> BmodelTensor:
-            address = program.addresses[value]
-            shape = value.shape or (1,)
-            return BmodelTensor(name, value.type.element, shape, address, value.type.bytes)
+        def tensor(value: Value) -> BmodelTensor:
+            address = program.addresses[program.root(value)]
+            return BmodelTensor(value.name, value.type.element, value.shape or (1,), address, value.type.bytes)
 
-        function = module.function
-        root = program.root
-        inputs = tuple(tensor(op.output.name, op.output) for op in function.operations if op.opcode == "top.Input")
-        outputs = tuple(
-            BmodelTensor(v.name, v.type.element, v.shape or (1,), program.addresses[root(v)], v.type.bytes) for v in function.outputs
-        )
+        inputs = tuple(tensor(op.output) for op in module.function.operations if op.opcode == "top.Input")
+        outputs = tuple(tensor(value) for value in module.function.outputs)
         return BmodelNet(
-            module.name, self.runtime_name, inputs, outputs, bytes(program.constants), program.constants_base, program.memory_base,
+            module.name, self.runtime_name, inputs, outputs, memoryview(program.constants), program.constants_base, program.memory_base,
             program.memory_bytes, tuple(groups),
         )
 
