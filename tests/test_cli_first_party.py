@@ -101,6 +101,15 @@ def test_a_look_inside(work: Path, tpumlir: Any, compiled: bytes) -> None:
     assert max(profile["engines"].values()) <= profile["cycles"] <= sum(profile["engines"].values())
 
 
+def test_a_reader_may_stop_reading(work: Path, compiled: bytes) -> None:
+    (work / "net.bmodel").write_bytes(compiled)
+    reader, writer = os.pipe()
+    os.close(reader)  # a pipe that nobody reads, as after `| head`
+    result = subprocess.run([COMMAND, "disasm", "net.bmodel"], cwd=work, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_supported_operators_are_listed(tpumlir: Any) -> None:
     assert {"Conv", "Gemm", "Softmax"} <= set(json.loads(tpumlir("ops", "--frontend", "onnx", "--json").stdout)["operators"])
     assert json.loads(tpumlir("ops", "--chip", "bm1684x", "--json").stdout)["operators"]["Conv"]["F32"]["by"] == "kernel"

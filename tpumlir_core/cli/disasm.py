@@ -22,8 +22,9 @@ def command(file: Path, as_json: bool) -> None:
     plugins = PluginManager.discover()
     name, target = target_of(file, model, plugins)
     with plugins.calling(TARGET, name, "disassemble"):
-        for instruction in target.disassemble(data):
-            click.echo(_json(instruction) if as_json else _text(instruction))
+        instructions = list(target.disassemble(data))
+    for instruction in instructions:
+        click.echo(_json(instruction) if as_json else _text(instruction))
 
 
 def _text(instruction: Instruction) -> str:
