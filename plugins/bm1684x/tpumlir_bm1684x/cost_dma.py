@@ -1,4 +1,10 @@
-"""Cycles of DMA commands."""
+"""Cycles of DMA commands, as SOPHGO's own estimator counts them.
+
+Read off the timelines of tpu-mlir 1.30.2 (samples: ``tests/bm1684x/test_cost.py``; the rules in words: ``docs/profile.md``).
+Three things make a transfer slower than its bytes: a run of adjacent elements is paid as 256 bytes at least; global memory has
+four channels that take turns every 4096 bytes, and a transfer whose runs all start in one of them gets a quarter of the
+bandwidth; a store is slower than a load.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +12,106 @@ from collections.abc import Mapping
 
 from tpumlir_sophgo.isa import Format
 
+GLOBAL_START = 0x1_0000_0000  # addresses below are on the chip: local memory
+RUN = 256  # bytes that the shortest run of adjacent elements is paid as
+CHANNEL = 4096  # bytes until the next channel of global memory
+CHANNELS = 4
+# Bytes a cycle by (source is global, destination is global).
+_BANDWIDTH = {(True, False): 58, (False, True): 44, (True, True): 28, (False, False): 58}
+_FILL_BANDWIDTH, _GATHER_BANDWIDTH = 58, 64
+# What a moved tensor takes in the estimate is bytes of 2**30 a second at 10**9 cycles a second; other commands: 10**9.
+_GIB, _GB = 1 << 30, 10**9
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
-LOAD_BANDWIDTH = 54.05  # bytes a cycle
 
 
 def transfer_cycles(fmt: Format, v: Mapping[str, int]) -> int:
-    """Cycles of a transfer: bytes over bandwidth, short rows at the price of long ones."""
-    size = _BYTES[v.get("src_format", 2)]
-    n, c = max(1, v.get("src_nsize", 1)), max(1, v.get("src_csize", 1))
-    h, w = max(1, v.get("src_hsize", 1)), max(1, v.get("src_wsize", 1))
-    row = h * w * size
-    return max(4, int(n * c * (-(-row // 256) * 256) / LOAD_BANDWIDTH))
+    """Cycles of a transfer of this format with these field values, one at least."""
+    if fmt.name == "sDMA_sys":
+        return 1
+    if fmt.name in ("DMA_gather", "DMA_scatter"):
+        return max(1, _gathered_bytes(v) // _GATHER_BANDWIDTH)
+    if v.get("fill_constant"):
+        return max(1, _filled_bytes(v) // _FILL_BANDWIDTH)
+    route = (_is_global(v, "src"), _is_global(v, "dst"))
+    if fmt.name.endswith("DMA_matrix"):
+        return max(1, _matrix_bytes(fmt, v, route[0]) // _BANDWIDTH[route])
+    if fmt.variant_name(v) == "broadcast":
+        return max(1, _elements(v, "dst") * _size(v) // _BANDWIDTH[route])
+    return max(1, _tensor_bytes(v, route) * _GIB // (_BANDWIDTH[route] * _GB))
+
+
+def _is_global(v: Mapping[str, int], side: str) -> bool:
+    return v.get(f"{side}_addr_l32", 0) + (v.get(f"{side}_addr_h8", 0) << 32) >= GLOBAL_START
+
+
+def _size(v: Mapping[str, int]) -> int:
+    return _BYTES[v.get("src_format", 2)]
+
+
+def _elements(v: Mapping[str, int], side: str) -> int:
+    n, c, h, w = _extents(v, side)
+    return n * c * h * w
+
+
+def _extents(v: Mapping[str, int], side: str) -> tuple[int, int, int, int]:
+    n, c, h, w = (max(1, v.get(f"{side}_{axis}size", 1)) for axis in "nchw")
+    return n, c, h, w
+
+
+def _gathered_bytes(v: Mapping[str, int]) -> int:
+    return max(1, v["index_csize"]) * max(1, v["index_hsize"]) * max(1, v["src_wsize"]) * _size(v)
+
+
+def _filled_bytes(v: Mapping[str, int]) -> int:
+    run, runs = _runs(v, _extents(v, "dst"), ("dst",))
+    return runs * max(RUN, run)
+
+
+def _matrix_bytes(fmt: Format, v: Mapping[str, int], loads: bool) -> int:
+    """The part of a row that goes to one lane is paid as 256 bytes at least."""
+    size = _size(v)
+    matrix, local = ("src", "dst") if loads else ("dst", "src")
+    part = max(1, v[f"{local}_wsize"] * size)
+    paid = v[f"{matrix}_hsize"] * v[f"{matrix}_wsize"] * size * max(RUN, part) // part
+    return paid * 4 // 3 if fmt.variant_name(v) == "transpose" else paid
+
+
+def _runs(v: Mapping[str, int], extents: tuple[int, int, int, int], sides: tuple[str, ...]) -> tuple[int, int]:
+    """(bytes of a run, how many): adjacent elements on every side named; rows join where h follows without a gap."""
+    n, c, h, w = extents
+    size = _size(v)
+    if any(v.get(f"{side}_wstride", 1) > 1 for side in sides) and w > 1:
+        return size, n * c * h * w
+    if all(v.get(f"{side}_hstride", w) == w for side in sides):
+        return h * w * size, n * c
+    return w * size, n * c * h
+
+
+def _tensor_bytes(v: Mapping[str, int], route: tuple[bool, bool]) -> int:
+    sides = tuple(side for side, is_global in zip(("src", "dst"), route, strict=True) if is_global)
+    extents = _extents(v, "src")
+    run, runs = _runs(v, extents, sides)
+    paid = runs * max(RUN, run)
+    for side in sides:
+        paid = paid * CHANNELS // _channels_used(v, extents, side)
+    return paid
+
+
+def _channels_used(v: Mapping[str, int], extents: tuple[int, int, int, int], side: str) -> int:
+    """Channels that the runs of one side touch in the first 16 KiB from the address of the transfer."""
+    size = _size(v)
+    run, _ = _runs(v, extents, (side,))
+    joined = run > size * extents[3] or extents[2] == 1
+    dense, starts = 0, [0]
+    for axis, count in zip("nc" if joined else "nch", extents, strict=False):
+        stride = v.get(f"{side}_{axis}stride", 0) * size
+        if count > 1 and stride <= CHANNEL:
+            dense += (count - 1) * stride
+        elif count > 1:
+            near = range(min(count, -(-CHANNELS * CHANNEL // stride)))
+            starts = [start + index * stride for start in starts for index in near]
+    parts = -(-run // CHANNEL)
+    touched = set()
+    for start in starts:
+        touched.update(range(start // CHANNEL, min(CHANNELS, (start + dense) // CHANNEL + parts)))
+    return len(touched) or 1
