@@ -105,7 +105,7 @@ def _divide(a: Array, b: Array) -> Array:
 
 
 def _mod(node: Node, inputs: Inputs) -> list[Array]:
-    function = np.fmod if node.integer("fmod", 0) else np.mod
+    function = np.fmod if node.flag("fmod") else np.mod
     return _elementwise(function)(node, inputs)
 
 
@@ -258,9 +258,9 @@ def _reduce(function: Callable[..., Any]) -> Evaluator:
     def evaluate(node: Node, inputs: Inputs) -> list[Array]:
         data = _need(node, inputs, 0)
         axes = axes_of(node, data.ndim, inputs[1] if len(inputs) > 1 else None)
-        if not axes and node.integer("noop_with_empty_axes", 0):
+        if not axes and node.flag("noop_with_empty_axes"):
             return [data]
-        result = function(data, axis=axes or None, keepdims=bool(node.integer("keepdims", 1)))
+        result = function(data, axis=axes or None, keepdims=node.flag("keepdims", default=True))
         return [np.asarray(result, data.dtype)]
 
     return evaluate

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,13 @@ class Node:
         value = self._typed(name, int, default)
         assert isinstance(value, int)
         return value
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """An attribute that is 0 or 1."""
+        value = self.integer(name, int(default))
+        if value not in (0, 1):
+            raise InputError(f"{self}: attribute {name} is {value}, neither 0 nor 1")
+        return bool(value)
 
     def number(self, name: str, default: float | None = None) -> float:
         """A float attribute (an integer is accepted)."""
@@ -155,6 +164,25 @@ def _node(proto: Any, opsets: Mapping[str, int], folder: Path | None, nesting: i
         raise InputError(f"node {label}: it has no operator type or no output")
     attributes = {a.name: _attribute(a, label, opsets, folder, nesting) for a in proto.attribute}
     return Node(proto.op_type, domain, proto.name, tuple(proto.input), tuple(proto.output), attributes, opsets.get(domain, 0))
+
+
+def check_inputs(node: Node) -> None:
+    """Raise InputError if a standard operator has fewer or more inputs than ONNX says."""
+    least, most = _input_counts(node.op_type, node.opset) if node.domain == "" else (0, len(node.inputs))
+    if not least <= len(node.inputs) <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        raise InputError(f"{node}: it has {len(node.inputs)} inputs, but the operator takes {wanted}")
+
+
+@lru_cache
+def _input_counts(op_type: str, opset: int) -> tuple[int, int]:
+    """The least and greatest number of inputs; anything for an operator that ONNX does not have."""
+    from onnx import defs
+
+    if not defs.has(op_type, opset, ""):
+        return 0, sys.maxsize
+    schema = defs.get_schema(op_type, opset, "")
+    return schema.min_input, schema.max_input
 
 
 def _attribute(proto: Any, node: str, opsets: Mapping[str, int], folder: Path | None, nesting: int) -> Any:

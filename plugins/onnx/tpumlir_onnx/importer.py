@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import numpy as np
 from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, ElementType, Function, Operation, TensorType, Value, WeightStore, top
 from tpumlir_onnx.constants import evaluate_constant, foldable_operators, shape_result
-from tpumlir_onnx.graph import Graph, Node
+from tpumlir_onnx.graph import Graph, Node, check_inputs
 from tpumlir_onnx.model import first_line
 from tpumlir_onnx.tensors import LARGEST_TENSOR
 
@@ -66,6 +67,7 @@ class Importer:
 
     def _convert(self, node: Node) -> None:
         previous, self._node = self._node, node
+        check_inputs(node)
         try:
             if node.op_type == "If" and node.domain == "":
                 self._branch(node)
@@ -137,6 +139,8 @@ class Importer:
         if name not in self.values:
             if name not in self.constants:
                 user = str(self._node) if self._node.op_type else "the model's outputs"
+                if not name:
+                    raise InputError(f"{user}: a mandatory input is missing")
                 raise InputError(f"{user}: tensor '{name}' is made by no node, input or initializer")
             self.values[name] = self.weight(name, self.constants[name])
         return self.values[name]
@@ -202,12 +206,16 @@ class Importer:
 
     def _append(self, name: str, kind: type[Operation], operands: Sequence[Value | None], attributes: Mapping[str, Any]) -> Value:
         operation = kind.create(operands, [self.unique(name)], **attributes)
-        if operation.output.type.bytes > LARGEST_TENSOR:
-            raise InputError(f"{self._node}: its result of shape {list(operation.output.shape)} is too large")
+        self.check_size(operation.output.shape)
         if 0 in operation.output.shape:
             raise UnsupportedError(f"{self._node.op_type} with an empty result (node {self._node.label})")
         self.function.operations.append(operation)
         return operation.output
+
+    def check_size(self, shape: Sequence[int]) -> None:
+        """Raise InputError if no tensor of this shape, or table of its extents, should be made."""
+        if math.prod(shape) > LARGEST_TENSOR // 4:
+            raise InputError(f"{self._node}: a tensor of shape {list(shape)} is too large")
 
     def _stem(self) -> str:
         return f"{self._node.outputs[0]}_{self._node.op_type}"

@@ -39,7 +39,7 @@ def axes_of(node: Node, rank: int, given: Array | None) -> tuple[int, ...] | Non
 def reshape_target(node: Node, shape: Sequence[int], given: Array | None) -> tuple[int, ...]:
     """The static shape that a Reshape node makes of a tensor of ``shape`` (0 copies, one -1 is computed)."""
     wanted = list(integers_of(given)) if given is not None else list(node.integers("shape"))
-    if not node.integer("allowzero", 0):
+    if not node.flag("allowzero"):
         for index, extent in enumerate(wanted):
             if extent == 0:
                 if index >= len(shape):
@@ -100,8 +100,8 @@ def split_sizes(node: Node, extent: int, given: Array | None) -> list[int]:
         sizes = list(node.integers("split"))
     else:
         parts = node.integer("num_outputs", len(node.outputs))
-        if parts < 1:
-            raise InputError(f"{node}: {parts} outputs")
+        if parts != len(node.outputs):
+            raise InputError(f"{node}: num_outputs is {parts}, but it has {len(node.outputs)} outputs")
         size = -(-extent // parts)
         sizes = [min(size, extent - i * size) for i in range(parts)]
     if len(sizes) != len(node.outputs) or sum(sizes) != extent or min(sizes, default=0) < 0:

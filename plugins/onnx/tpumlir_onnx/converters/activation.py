@@ -44,6 +44,7 @@ def _on_floats(kind: type[Operation]) -> Converter:
 
 
 def neg(im: Importer, node: Node) -> Value:
+    """-x; the least integer, whose negative does not exist, aside."""
     return im.emit(top.MulConst, [im.value(node.input(0))], const_val=-1.0)
 
 

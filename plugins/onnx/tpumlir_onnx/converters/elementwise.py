@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Operation, Value, top
 from tpumlir_onnx.graph import Node
 from tpumlir_onnx.importer import Converter, Importer
+
+_NARROW = ("int8", "int16", "uint8", "uint16")
+
+
+def _refuse_wrapping(im: Importer, node: Node) -> None:
+    """Integers are computed as float32 numbers: what would wrap around in the source framework cannot be computed."""
+    dtype = im.dtypes[node.input(0)]
+    if dtype.name in _NARROW or (dtype.kind == "u" and node.op_type == "Sub"):
+        raise UnsupportedError(f"{node.op_type} of {dtype.name} tensors, which wraps around (node {node.label})")
 
 
 def _constant_operand(im: Importer, node: Node, index: int) -> float | None:
@@ -21,6 +31,8 @@ def _binary(kind: type[Operation], by_constant: type[Operation]) -> Converter:
     """A commutative operation of two tensors, or of a tensor and a number."""
 
     def convert(im: Importer, node: Node) -> Value:
+        if node.op_type in ("Add", "Mul"):
+            _refuse_wrapping(im, node)
         for index in (1, 0):
             number = _constant_operand(im, node, index)
             if number is not None:
@@ -31,6 +43,7 @@ def _binary(kind: type[Operation], by_constant: type[Operation]) -> Converter:
 
 
 def sub(im: Importer, node: Node) -> Value:
+    _refuse_wrapping(im, node)
     number = _constant_operand(im, node, 1)
     if number is not None:
         return im.emit(top.AddConst, [im.value(node.input(0))], const_val=-number)
@@ -60,6 +73,7 @@ def truncated(im: Importer, value: Value) -> Value:
 
 
 def pow_(im: Importer, node: Node) -> Value:
+    _refuse_wrapping(im, node)
     exponent = _constant_operand(im, node, 1)
     if exponent is not None:
         return im.emit(top.Pow, [im.value(node.input(0))], exponent=exponent)
@@ -72,7 +86,7 @@ def pow_(im: Importer, node: Node) -> Value:
 def mod(im: Importer, node: Node) -> Value:
     """The remainder with the sign of y, or with fmod the sign of x: sign(x) (|x| mod |y|)."""
     x, y = im.value(node.input(0)), im.value(node.input(1))
-    if not node.integer("fmod", 0):
+    if not node.flag("fmod"):
         return im.emit(top.Mod, [x, y])
     rest = im.step("rest", top.Mod, [im.step("abs", top.Abs, [x]), im.step("abs_divisor", top.Abs, [y])])
     return im.emit(top.Mul, [im.step("sign", top.Sign, [x]), rest])
@@ -104,9 +118,10 @@ def mean(im: Importer, node: Node) -> Value:
 
 def cast(im: Importer, node: Node) -> Value:
     """Floats to integers truncate, anything to bool compares with 0; all else changes no value that float32 holds."""
-    kind = im.result_dtype(node).kind
-    x = im.value(node.input(0))
-    source = im.dtypes[node.input(0)].kind
+    target, given = im.result_dtype(node), im.dtypes[node.input(0)]
+    kind, source, x = target.kind, given.kind, im.value(node.input(0))
+    if target.name in _NARROW and source in "iu" and target.itemsize < given.itemsize:
+        raise UnsupportedError(f"{node.op_type} from {given.name} to {target.name}, which wraps around (node {node.label})")
     if kind == "b" and source != "b":
         return im.emit(top.CompareConst, [x], mode="NotEqual", const_val=0.0, inversed=False)
     if kind in "iu" and source == "f":

@@ -33,7 +33,7 @@ def gemm(im: Importer, node: Node) -> Value:
     a = im.value(node.input(0))
     if len(a.shape) != 2:
         raise InputError(f"{node}: A of shape {list(a.shape)} is no matrix")
-    if node.integer("transA", 0):
+    if node.flag("transA"):
         a = im.step("transposed", top.Permute, [a], order=(1, 0))
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     b, swapped, factor = _right(im, node, alpha)
@@ -52,7 +52,7 @@ def gemm(im: Importer, node: Node) -> Value:
 
 def _right(im: Importer, node: Node, alpha: float) -> tuple[Value, bool, float]:
     """The right operand, whether the product must transpose it, and the factor that is left to apply."""
-    constant, swap = im.constant(node.input(1)), bool(node.integer("transB", 0))
+    constant, swap = im.constant(node.input(1)), node.flag("transB")
     if constant is None:
         return im.value(node.input(1)), swap, alpha
     if constant.ndim != 2:

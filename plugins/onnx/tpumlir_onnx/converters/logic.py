@@ -48,11 +48,11 @@ def is_nan(im: Importer, node: Node) -> Value:
 
 def is_inf(im: Importer, node: Node) -> Value:
     x = im.value(node.input(0))
-    if node.integer("detect_negative", 1) and node.integer("detect_positive", 1):
+    if node.flag("detect_negative", default=True) and node.flag("detect_positive", default=True):
         return im.emit(top.CompareConst, [im.step("abs", top.Abs, [x])], mode="Greater", const_val=_LARGEST, inversed=False)
-    if node.integer("detect_positive", 1):
+    if node.flag("detect_positive", default=True):
         return im.emit(top.CompareConst, [x], mode="Greater", const_val=_LARGEST, inversed=False)
-    if node.integer("detect_negative", 1):
+    if node.flag("detect_negative", default=True):
         return im.emit(top.CompareConst, [x], mode="Less", const_val=-_LARGEST, inversed=False)
     return im.constant_result("none", np.zeros(x.shape, np.float32))
 
@@ -79,6 +79,7 @@ def one_hot(im: Importer, node: Node) -> Value:
     """Compare the indices, negative ones counted from the end, with 0 .. depth - 1 along a new axis."""
     indices = im.value(node.input(0))
     depth = int(im.required(node, 1, "depth").reshape(-1)[0])
+    im.check_size((*indices.shape, max(depth, 0)))
     off, on = (float(v) for v in im.required(node, 2, "values").reshape(-1))
     axis = normal_axis(node, node.integer("axis", -1), len(indices.shape) + 1)
     negative = im.step("negative", top.CompareConst, [indices], mode="Less", const_val=0.0, inversed=False)

@@ -161,6 +161,7 @@ def _cropped(im: Importer, node: Node, x: Value, begins: Sequence[int], ends: Se
 
 def _wrapped(im: Importer, x: Value, begins: Sequence[int], ends: Sequence[int]) -> Value:
     """Padding from the other end, as a gather along each padded axis."""
+    im.check_size([max(0, b + n + e) for b, n, e in zip(begins, x.shape, ends, strict=True)])
     for axis, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         if begin or end:
             indices = np.arange(-begin, x.shape[axis] + end) % x.shape[axis]

@@ -17,9 +17,9 @@ _MVN_EPSILON = 1e-9
 
 
 def batch_normalization(im: Importer, node: Node) -> Value:
-    if node.integer("training_mode", 0) or any(im.is_used(name) for name in node.outputs[1:]):
+    if node.flag("training_mode") or any(im.is_used(name) for name in node.outputs[1:]):
         raise UnsupportedError(f"BatchNormalization in training mode (node {node.label})")
-    if not node.integer("spatial", 1):
+    if not node.flag("spatial", default=True):
         raise UnsupportedError(f"BatchNormalization with spatial=0 (node {node.label})")
     x, gamma, beta, mean, variance = (im.value(node.input(i)) for i in range(5))
     return im.emit(top.BatchNorm, [x, mean, variance, gamma, beta], epsilon=node.number("epsilon", 1e-5))

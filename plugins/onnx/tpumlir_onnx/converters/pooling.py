@@ -36,7 +36,7 @@ def _window(node: Node, shape: Sequence[int]) -> _Window:
         raise UnsupportedError(f"{node.op_type} with dilations (node {node.label})")
     pads = window_pads(node, spatial, kernel, strides, dilations)
     ends = list(pads[count:])
-    if node.integer("ceil_mode", 0) and auto_pad_of(node) in ("NOTSET", "VALID"):
+    if node.flag("ceil_mode") and auto_pad_of(node) in ("NOTSET", "VALID"):
         ends = [_reach(spatial[i], kernel[i], strides[i], pads[i], pads[count + i]) for i in range(count)]
     return _Window(kernel, strides, pads, (*pads[:count], *ends))
 
@@ -60,7 +60,7 @@ def max_pool(im: Importer, node: Node) -> Value:
 def average_pool(im: Importer, node: Node) -> Value:
     x = im.value(node.input(0))
     window = _window(node, x.shape)
-    include, pads = bool(node.integer("count_include_pad", 0)), window.reach
+    include, pads = node.flag("count_include_pad"), window.reach
     if include and window.reach != window.pads:
         # The declared padding counts as elements, what ceil mode adds does not: make the former real zeros.
         count = len(window.kernel)

@@ -13,7 +13,7 @@ from tpumlir_onnx.parameters import axes_of, normal_axis
 def _axes(im: Importer, node: Node, rank: int) -> tuple[int, ...]:
     """The reduced axes; () where the node reduces nothing."""
     axes = axes_of(node, rank, im.parameter(node, 1, "axes"))
-    return axes or (() if node.integer("noop_with_empty_axes", 0) else tuple(range(rank)))
+    return axes or (() if node.flag("noop_with_empty_axes") else tuple(range(rank)))
 
 
 def _reduce(mode: str) -> Converter:
@@ -22,7 +22,7 @@ def _reduce(mode: str) -> Converter:
         axes = _axes(im, node, len(x.shape))
         if not axes:
             return _untouched(im, x, mode)
-        return im.emit(top.Reduce, [x], axes=axes, keepdims=bool(node.integer("keepdims", 1)), mode=mode)
+        return im.emit(top.Reduce, [x], axes=axes, keepdims=node.flag("keepdims", default=True), mode=mode)
 
     return convert
 
@@ -35,7 +35,7 @@ def _untouched(im: Importer, x: Value, mode: str) -> Value:
 def log_sum(im: Importer, node: Node) -> Value:
     x = im.value(node.input(0))
     axes = _axes(im, node, len(x.shape))
-    keepdims = bool(node.integer("keepdims", 1))
+    keepdims = node.flag("keepdims", default=True)
     total = im.step("sum", top.Reduce, [x], axes=axes, keepdims=keepdims, mode="ReduceSum") if axes else x
     return im.emit(top.Log, [total])
 
@@ -50,7 +50,7 @@ def log_sum_exp(im: Importer, node: Node) -> Value:
     powers = im.step("exp", top.Exp, [im.step("centred", top.Sub, [x, peak])])
     total = im.step("sum", top.Reduce, [powers], axes=axes, keepdims=True, mode="ReduceSum")
     log = im.step("log", top.Log, [total])
-    if node.integer("keepdims", 1):
+    if node.flag("keepdims", default=True):
         return im.emit(top.Add, [log, peak])
     whole = im.step("add", top.Add, [log, peak])
     kept = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
@@ -63,7 +63,7 @@ def sum_square(im: Importer, node: Node) -> Value:
     if not axes:
         return im.emit(top.Mul, [x, x])
     squared = im.step("square", top.Mul, [x, x])
-    return im.emit(top.Reduce, [squared], axes=axes, keepdims=bool(node.integer("keepdims", 1)), mode="ReduceSum")
+    return im.emit(top.Reduce, [squared], axes=axes, keepdims=node.flag("keepdims", default=True), mode="ReduceSum")
 
 
 def _arg(mode: str) -> Converter:
@@ -71,7 +71,7 @@ def _arg(mode: str) -> Converter:
         x = im.value(node.input(0))
         return im.emit(
             top.Arg, [x], axis=normal_axis(node, node.integer("axis", 0), len(x.shape)),
-            keepdims=bool(node.integer("keepdims", 1)), mode=mode, select_last_index=bool(node.integer("select_last_index", 0)),
+            keepdims=node.flag("keepdims", default=True), mode=mode, select_last_index=node.flag("select_last_index"),
         )
 
     return convert
@@ -80,7 +80,7 @@ def _arg(mode: str) -> Converter:
 def cum_sum(im: Importer, node: Node) -> Value:
     x = im.value(node.input(0))
     axis = normal_axis(node, int(im.required(node, 1, "axis").reshape(-1)[0]), len(x.shape))
-    exclusive, backwards = bool(node.integer("exclusive", 0)), bool(node.integer("reverse", 0))
+    exclusive, backwards = node.flag("exclusive"), node.flag("reverse")
     if not exclusive and not backwards:
         return im.emit(top.CumSum, [x], axis=axis)
     source = im.step("reversed", top.Reverse, [x], axis=axis) if backwards else x

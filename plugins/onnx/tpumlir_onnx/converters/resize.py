@@ -81,6 +81,8 @@ def resize(im: Importer, node: Node) -> Value:
     x = im.value(node.input(0))
     mode, coordinates, rounding = _modes(node)
     axes = [a for a in _axes(im, node, x.shape) if a.size != a.extent or a.scale != 1.0 or coordinates == "tf_crop_and_resize"]
+    sizes = {a.axis: a.size for a in axes}
+    im.check_size([sizes.get(i, extent) for i, extent in enumerate(x.shape)])
     if coordinates == "tf_crop_and_resize":
         _check_crop(node, axes, coordinates)
     if mode == "nearest":
@@ -97,6 +99,7 @@ def upsample(im: Importer, node: Node) -> Value:
     if not isinstance(scales, Sequence) or len(scales) != len(x.shape):
         raise InputError(f"{node}: scales do not fit shape {list(x.shape)}")
     axes = [_scaled(node, i, x.shape[i], float(s)) for i, s in enumerate(scales)]
+    im.check_size([a.size for a in axes])
     axes = [a for a in axes if a.size != a.extent]
     if mode == "nearest":
         return _nearest(im, x, axes, "asymmetric", "floor")
@@ -109,7 +112,7 @@ def _modes(node: Node) -> tuple[str, str, str]:
     where = f"(node {node.label})"
     if mode == "cubic":
         raise UnsupportedError(f"Resize with mode cubic {where}")
-    if node.integer("antialias", 0):
+    if node.flag("antialias"):
         raise UnsupportedError(f"Resize with antialias {where}")
     coordinates = node.text("coordinate_transformation_mode", "half_pixel") if node.opset >= 11 else "asymmetric"
     rounding = node.text("nearest_mode", "round_prefer_floor") if node.opset >= 11 else "floor"
