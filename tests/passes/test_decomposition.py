@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tpumlir_core.ir import Operation, Value, registered_operations, top
+from tpumlir_core.ir import ElementType, Operation, TensorType, Value, registered_operations, top
 from tpumlir_core.passes import decompose, run_pipeline
 from tpumlir_core.passes.decomposition import DECOMPOSITIONS
 
@@ -41,13 +42,21 @@ def poor(op: Operation) -> bool:
         return False
     match op:
         case top.Add() | top.Mul() | top.Max() | top.Min():
-            return len(op.operands) == 2 and getattr(op, "coeff", None) is None
+            return len(op.operands) == 2 and getattr(op, "coeff", None) is None and narrow(op)
+        case top.Pad():
+            return len(op.output.shape) <= 3
+        case top.Cast():
+            return not op.input.type.element.is_float
         case top.Relu():
             return op.relu_limit <= 0
         case top.Reciprocal():
             return op.const_val == 1
-        case top.Compare() | top.CompareConst():
-            return op.mode in ("Greater", "Equal") and not getattr(op, "inversed", False)
+        case top.Compare():
+            return op.mode in ("Greater", "Equal") and (
+                len({v.shape for v in op.operands if v is not None}) == 1 or len(op.output.shape) <= 4
+            )
+        case top.CompareConst(mode="Greater" | "Equal", inversed=False):
+            return True
         case top.CompareConst(mode="Less", inversed=False):
             return True
         case top.Conv() | top.Deconv() | top.AvgPool() | top.MaxPool():
@@ -63,6 +72,11 @@ def poor(op: Operation) -> bool:
             return len(op.input.shape) == 2 and op.axes == (1,) and op.keepdims and op.mode == "ReduceMax"
         case _:
             return op.opcode in _SIMPLE
+
+
+def narrow(op: Operation) -> bool:
+    """Broadcasts over no more than four axes."""
+    return len({v.shape for v in op.operands if v is not None}) == 1 or len(op.output.shape) <= 4
 
 
 def auto(op: Operation) -> bool:
@@ -93,7 +107,29 @@ def channelwise(count: int) -> tuple[int, ...]:
     return (6,) * count
 
 
+def _wide(cls: type[Operation], **attributes: Any) -> Case:
+    return f"{cls.opcode} wide", lambda g: g.op(cls, g.input(2, 3, 2, 3, 2), g.input(3, 1, 3, 1), **attributes), 1e-6
+
+
+def _lookup(shape: tuple[int, ...], axis: int, **attributes: Any) -> Case:
+    def build(g: Any) -> Value:
+        name = f"x{len(g.inputs)}"
+        g.inputs[name] = g.rng.integers(-shape[axis], shape[axis], (2, 3)).astype(np.int32)
+        indices = g._add(top.Input.create([], [(name, TensorType(g.inputs[name].shape, ElementType.SI32))]))
+        value: Value = g.op(top.Gather, g.random(*shape), indices, axis=axis, **attributes)
+        return value
+
+    return "top.Gather", build, 1e-6
+
+
 CASES: list[Case] = [
+    *(_wide(cls) for cls in (top.Add, top.Sub, top.Max)),
+    _wide(top.Compare, mode="Greater"),
+    *(_lookup(shape, axis) for shape, axis in (((5, 4), 0), ((2, 5, 3), 1), ((4, 3), -1))),
+    *(
+        (f"top.Pad {mode}", lambda g, mode=mode: g.op(top.Pad, g.input(2, 3, 4, 3), paddings=(0, 1, 2, 0, 1, 0, 1, 2), mode=mode), 0.0)
+        for mode in ("constant", "reflect", "symmetric", "edge")
+    ),
     unary(top.Relu, relu_limit=1.5),
     unary(top.LeakyRelu, alpha=0.1),
     unary(top.Elu, alpha=0.7),
@@ -303,3 +339,18 @@ def test_division_and_reciprocal_do_not_undo_each_other(graph: Any) -> None:
     module = graph.module(graph.op(top.Div, graph.input(2, 3), graph.input(2, 3)))
     decompose(module, lambda op: op.opcode not in ("top.Div", "top.Reciprocal"))
     assert any(op.opcode == "top.Div" for op in module.function.operations)
+
+
+def test_integers_are_cast_where_they_are_computed_with(graph: Any, same: Any) -> None:
+    graph.inputs["ids"] = np.array([1, 2, 0], np.int32)
+    ids = graph._add(top.Input.create([], [("ids", TensorType((3,), ElementType.SI32))]))
+    graph.weights["table"] = np.array([5, 6, 7], np.int32)
+    table = graph._add(top.Weight.create([], [("table", TensorType((3,), ElementType.SI32))]))
+    row = graph.op(top.Reshape, ids, shape=(1, 3))
+    total = graph.op(top.Add, graph.op(top.Mul, row, table), graph.op(top.Exp, row))
+    picked = graph.op(top.Gather, graph.input(4, 2), ids)
+    module = graph.module(total, picked, row)
+    found = same(graph, module, lambda m: decompose(m, lambda op: True))
+    assert sorted(found) == sorted(["Reshape", "Cast", "Mul", "Exp", "Add", "Gather"])
+    multiplied = next(op for op in module.function.operations if isinstance(op, top.Mul))
+    assert [v.type.element for v in multiplied.operands if v is not None] == [ElementType.F32] * 2

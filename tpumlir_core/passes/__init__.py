@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from tpumlir_core.ir.operation import Module, Operation
 from tpumlir_core.passes.canonicalize import Canonicalize
+from tpumlir_core.passes.cast_integers import CastIntegers
 from tpumlir_core.passes.decomposition import DecomposeUnsupported
 from tpumlir_core.passes.eliminate_dead import EliminateDead
 from tpumlir_core.passes.fold_constants import FoldConstants
@@ -20,9 +21,9 @@ from tpumlir_core.passes.infer_shapes import InferShapes
 from tpumlir_core.passes.recognize import RecognizePatterns
 
 __all__ = [
-    "Canonicalize", "DecomposeUnsupported", "EliminateDead", "FoldConstants", "FuseActivations", "FuseLinear", "FusePads", "InferShapes",
-    "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns", "builtin_registry", "decompose", "run_passes",
-    "run_pipeline",
+    "Canonicalize", "CastIntegers", "DecomposeUnsupported", "EliminateDead", "FoldConstants", "FuseActivations", "FuseLinear",
+    "FusePads", "InferShapes", "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns", "builtin_registry",
+    "decompose", "run_passes", "run_pipeline",
 ]
 
 
@@ -30,7 +31,7 @@ def builtin_registry() -> PassRegistry:
     """A new registry with the passes and pipelines of the core."""
     registry = PassRegistry()
     registry.register(
-        Canonicalize, DecomposeUnsupported, EliminateDead, FoldConstants, FuseActivations, FuseLinear, FusePads, InferShapes,
+        Canonicalize, CastIntegers, DecomposeUnsupported, EliminateDead, FoldConstants, FuseActivations, FuseLinear, FusePads, InferShapes,
         RecognizePatterns,
     )
     registry.register_pipeline("optimize", _optimize)
@@ -46,11 +47,11 @@ def _optimize(options: PipelineOptions) -> Sequence[Pass]:
 
 
 def _prepare(options: PipelineOptions) -> Sequence[Pass]:
-    return (DecomposeUnsupported(options.supported), FoldConstants(), EliminateDead())
+    return (CastIntegers(), DecomposeUnsupported(options.supported), FoldConstants(), EliminateDead())
 
 
 def decompose(module: Module, supported: Callable[[Operation], bool]) -> bool:
-    """Run the pipeline ``prepare``: decompose what ``supported`` refuses; whether anything changed."""
+    """Run the pipeline ``prepare``: make integers float, decompose what ``supported`` refuses; whether anything changed."""
     return run_pipeline("prepare", module, supported=supported)
 
 

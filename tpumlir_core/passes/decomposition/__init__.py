@@ -11,12 +11,13 @@ from tpumlir_core.passes.decomposition.activations import ACTIVATIONS
 from tpumlir_core.passes.decomposition.arithmetic import ARITHMETIC
 from tpumlir_core.passes.decomposition.movement import MOVEMENT
 from tpumlir_core.passes.decomposition.normalization import NORMALIZATION
+from tpumlir_core.passes.decomposition.ranks import BROADCASTING, RANKS, expand_operands
 from tpumlir_core.passes.decomposition.steps import Decomposition, Steps
 from tpumlir_core.passes.decomposition.windows import WINDOWS
 from tpumlir_core.passes.framework import Pass, everything
 from tpumlir_core.passes.rewriting import Rewriter, rewrite
 
-DECOMPOSITIONS: Mapping[str, Decomposition] = {**ACTIVATIONS, **ARITHMETIC, **MOVEMENT, **NORMALIZATION, **WINDOWS}
+DECOMPOSITIONS: Mapping[str, Decomposition] = {**ACTIVATIONS, **ARITHMETIC, **MOVEMENT, **NORMALIZATION, **RANKS, **WINDOWS}
 
 
 def split_activation(op: Operation, steps: Steps) -> bool:
@@ -38,7 +39,7 @@ class DecomposeUnsupported(Pass):
 
     def run(self, module: Module) -> bool:
         with_activation = {o.opcode for o in module.function.operations if getattr(o, "do_relu", False)}
-        opcodes = {*DECOMPOSITIONS, *with_activation}
+        opcodes = {*DECOMPOSITIONS, *BROADCASTING, *with_activation}
         return rewrite(module, {opcode: (self._rule(DECOMPOSITIONS.get(opcode)),) for opcode in sorted(opcodes)})
 
     def _rule(self, decomposition: Decomposition | None) -> Callable[[Operation, Rewriter], bool]:
@@ -46,6 +47,8 @@ class DecomposeUnsupported(Pass):
             if self.supported(op):
                 return False
             steps = Steps(op, rewriter)
+            if op.opcode in BROADCASTING and expand_operands(op, steps):
+                return True
             return (decomposition is not None and decomposition(op, steps)) or split_activation(op, steps)
 
         return rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -111,13 +112,17 @@ def expand(op: top.Expand, s: Steps) -> bool:
 
 
 def tile(op: top.Tile, s: Steps) -> bool:
-    """Axis by axis: an axis of extent 1 by adding zeros of the wanted shape, any other as such an axis before it."""
+    """One axis at a time: [outer, 1, inner] plus zeros of [1, times, 1]."""
     if op.tile is None or 0 in op.output.shape:
         return False
     shape = (1,) * (len(op.tile) - len(op.input.shape)) + op.input.shape
-    inner = tuple(d for times, n in zip(op.tile, shape, strict=True) for d in ((1, n) if times > 1 and n > 1 else (n,)))
-    outer = tuple(d for times, n in zip(op.tile, shape, strict=True) for d in ((times, n) if times > 1 and n > 1 else (times * n,)))
-    return s.done_reshape(s(top.Add, s.reshape(op.input, *inner), s.weight(np.zeros(outer))))
+    value = op.input
+    for axis, times in enumerate(op.tile):
+        if times > 1:
+            flat = s.reshape(value, math.prod(shape[:axis]), 1, math.prod(shape[axis:]))
+            value = s(top.Add, flat, s.weight(np.zeros((1, times, 1)), "zeros"))
+            shape = (*shape[:axis], shape[axis] * times, *shape[axis + 1 :])
+    return s.done_reshape(value)
 
 
 def trilu(op: top.Trilu, s: Steps) -> bool:
