@@ -4,8 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := sophgo bm1684x onnx float bmrt umbrella
-PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+PLUGINS := sophgo bm1684x onnx float bmrt
+PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrella/pyproject.toml
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
@@ -16,7 +16,7 @@ venv: $(STAMP)
 $(STAMP): $(PROJECTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%) plugins/umbrella
 	touch $@
 
 # The emulator that tests, demo and figures run on, in the user's cache; nothing is fetched when it is there.
@@ -29,7 +29,7 @@ test: cmodel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/mypy tpumlir_core $(foreach plugin,$(filter-out umbrella,$(PLUGINS)),plugins/$(plugin)/tpumlir_$(plugin)) $(wildcard demo sweeps bench)
+	$(BIN)/mypy tpumlir_core $(foreach plugin,$(PLUGINS),plugins/$(plugin)/tpumlir_$(plugin)) $(wildcard demo sweeps bench)
 
 demo: cmodel
 	$(BIN)/python -m demo.centerface

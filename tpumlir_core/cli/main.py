@@ -35,6 +35,10 @@ INTERRUPTED_EXIT = 130
 WIPE_LINE = "\r\x1b[K"
 
 
+class ReaderGone(Exception):
+    """Nobody reads stdout any more; click would end the process with 1, which here is a failed comparison."""
+
+
 class LazyGroup(click.Group):
     """Knows the names of its commands without importing them: its own from COMMANDS, plugins' from entry points."""
 
@@ -59,7 +63,9 @@ class LazyGroup(click.Group):
         """As click does; an unforeseen error in a plugin's command becomes that plugin's fault."""
         try:
             return super().invoke(ctx)
-        except (TpumlirError, click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+        except (TpumlirError, click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception:
             name = ctx.invoked_subcommand
@@ -91,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and end the process with its exit code; every error is one line on stderr."""
     try:
         sys.exit(_run(arguments))
-    except BrokenPipeError:
+    except (ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that flushing at exit cannot fail again
         sys.exit(0)
 
@@ -110,7 +116,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail("interrupted", INTERRUPTED_EXIT, error)
     except TpumlirError as error:
         return _fail(str(error), error.exit_code, error)
-    except BrokenPipeError:
+    except (ReaderGone, BrokenPipeError):
         raise
     except Exception as error:
         return _fail(f"internal fault: {type(error).__name__}: {error}", INTERNAL_EXIT, error)
