@@ -134,6 +134,7 @@ def test_conjunction(runner: Any, shapes: list[tuple[int, ...]], layout: dict[st
 def test_selection(runner: Any, shapes: list[tuple[int, ...]], layout: dict[str, Any]) -> None:
     condition, x, y = truth(shapes[0]), random(shapes[1], 1), random(shapes[2], 2)
     runner.check("tpu.Where", [condition, x, y], tolerance=0.0, **layout)
+    runner.check("tpu.Where", [condition, x, y], frozenset({0, 1}), tolerance=0.0, **layout)
     runner.check("tpu.Where", [condition, None, y], tolerance=0.0, x_is_const=True, x_const_val=-7.0, **layout)
     runner.check("tpu.Where", [condition, x, None], tolerance=0.0, y_is_const=True, y_const_val=-7.0, **layout)
     for inversed in (False, True):

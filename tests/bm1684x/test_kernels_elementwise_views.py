@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tpumlir_bm1684x.kernels.common import broadcast_view, broadcast_views
+from tpumlir_bm1684x.kernels.broadcasting import broadcast_view, broadcast_views
 from tpumlir_core.ir import Array
 from tpumlir_sophgo.kernel import default_view
 

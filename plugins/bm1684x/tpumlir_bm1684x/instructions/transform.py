@@ -12,11 +12,10 @@ class TransformInstructions(Emitter):
 
     def lane_broadcast(self, out: LocalTensor, source: LocalTensor) -> None:
         """One channel to all channels (at most the lanes) of ``out``; both in the standard layout, shapes equal but for c."""
-        self._broadcast("lane_broadcast", out, self._lane_address(source), [source])
-
-    def static_broadcast(self, out: LocalTensor, address: int) -> None:
-        """The elements at byte ``address`` of static memory, as many as a row of ``out``, to the rows of all its channels."""
-        self._broadcast("static_broadcast", out, self.arch.static_base + address, [])
+        n, c, h, w = out.shape
+        values = {"cmd_id_en": 1, "res0_prec": PRECISION[out.element], "res0_n": n, "res0_c": c, "res0_h": h, "res0_w": w}
+        values |= {"opd0_c": c, "opd0_w": w, "res0_addr": self._lane_address(out), "opd0_addr": self._lane_address(source)}
+        self.issue(Engine.TIU, "sTRANS_sBC", values, [source], [out], variant="lane_broadcast")
 
     def transpose(self, out: LocalTensor, source: LocalTensor) -> None:
         """``out[n, w, h, c] = source[n, c, h, w]``, across the lanes; both in the standard layout (CModel, measured)."""
@@ -24,12 +23,6 @@ class TransformInstructions(Emitter):
         values = {"cmd_id_en": 1, "res0_prec": PRECISION[out.element], "res0_n": n, "res0_c": c, "res0_h": h, "res0_w": w}
         values |= {"opd0_c": w, "opd0_w": c, "res0_addr": self._lane_address(out), "opd0_addr": self._lane_address(source)}
         self.issue(Engine.TIU, "sTRANS_sBC", values, [source], [out], variant="wc_transpose")
-
-    def _broadcast(self, variant: str, out: LocalTensor, source: int, reads: list[LocalTensor]) -> None:
-        n, c, h, w = out.shape
-        values = {"cmd_id_en": 1, "res0_prec": PRECISION[out.element], "res0_n": n, "res0_c": c, "res0_h": h, "res0_w": w}
-        values |= {"opd0_c": c, "opd0_w": w, "res0_addr": self._lane_address(out), "opd0_addr": source}
-        self.issue(Engine.TIU, "sTRANS_sBC", values, reads, [out], variant=variant)
 
     def _lane_address(self, tensor: LocalTensor) -> int:
         return tensor.lane * self.arch.lane_bytes + tensor.address

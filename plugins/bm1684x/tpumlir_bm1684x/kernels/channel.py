@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.broadcasting import broadcast_views
 from tpumlir_bm1684x.kernels.common import (
     F32,
     ElementwiseKernel,
     Scratch,
-    broadcast_views,
     image_bytes,
     is_weight,
     lane_image,

@@ -1,21 +1,20 @@
-"""What the element-wise kernels share: scratch allocation, broadcasting onto 4-D views, small weights laid out in the lanes."""
+"""What the element-wise kernels share: scratch allocation, small weights laid out in the lanes, operands fit for instructions."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import combinations
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.broadcasting import broadcast_views
 from tpumlir_core.ir import Array, ElementType, Operation, Value, WeightStore
 from tpumlir_sophgo.arch import align, ceil_div
-from tpumlir_sophgo.kernel import Kernel, LaneImage, Tile, Views, default_view
+from tpumlir_sophgo.kernel import Kernel, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 F32 = ElementType.F32
@@ -32,9 +31,9 @@ class Scratch:
         """A tensor in the standard layout."""
         return LocalTensor.aligned(arch(), self.take_bytes(aligned_bytes(arch(), shape, element)), shape, element)
 
-    def like(self, tensor: LocalTensor, count: int) -> Iterator[LocalTensor]:
+    def like(self, tensor: LocalTensor, count: int) -> list[LocalTensor]:
         """``count`` tensors of the shape and element type of another one."""
-        return (self.take(tensor.shape, tensor.element) for _ in range(count))
+        return [self.take(tensor.shape, tensor.element) for _ in range(count)]
 
     def fork(self) -> Scratch:
         """What is left, for temporaries of one step; the next step may take the same bytes."""
@@ -50,78 +49,6 @@ class Scratch:
 def is_weight(value: Value | None) -> bool:
     """Whether a value is a weight of the module."""
     return value is not None and value.owner is not None and value.owner.opcode == "top.Weight"
-
-
-# --- broadcasting onto 4-D views ------------------------------------------------------------------------------------
-
-
-def broadcast_view(shape: Sequence[int], result: Sequence[int], view: Shape4) -> Shape4 | None:
-    """The 4-D view of an operand of ``shape`` that broadcasts to ``view`` as ``shape`` does to ``result`` (numpy's rules).
-
-    None where no axes of 1 can express it: an axis of ``view`` merges broadcast axes with others, or cuts through one.
-    """
-    operand = [1] * (len(result) - len(shape)) + list(shape)
-    sizes = [1, 1, 1, 1]
-    for block, axes in _common_blocks(result, view):
-        full = [operand[i] for i in block if result[i] != 1]
-        if all(d == 1 for d in full):
-            continue
-        if all(operand[i] == result[i] for i in block):
-            for axis in axes:
-                sizes[axis] = view[axis]
-            continue
-        return None
-    return (sizes[0], sizes[1], sizes[2], sizes[3])
-
-
-def _common_blocks(result: Sequence[int], view: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
-    """Smallest runs of axes of ``result`` and of ``view`` that hold equally many elements, outermost first."""
-    i = j = 0
-    while i < len(result) or j < len(view):
-        left, right = [i] * (i < len(result)), [j] * (j < len(view))
-        a, b = prod(result[x] for x in left), prod(view[x] for x in right)
-        i, j = i + len(left), j + len(right)
-        while a != b:
-            if a < b:
-                left.append(i)
-                a, i = a * result[i], i + 1
-            else:
-                right.append(j)
-                b, j = b * view[j], j + 1
-        yield left, right
-
-
-def broadcast_views(
-    operands: Sequence[Sequence[int] | None], result: Sequence[int], known: Sequence[Shape4 | None] = (),
-    per_channel: frozenset[int] = frozenset(),
-) -> tuple[list[Shape4 | None], Shape4] | None:
-    """Views of all operands (None: absent) and of the result under which numpy broadcasting is broadcasting of axes of 1.
-
-    The view that an operand as large as the result already has comes first, then the default view, then every other way
-    to merge the result's axes into four. Operands in ``per_channel`` may vary along c alone. None: there is no such view.
-    """
-    for view in _candidates(operands, result, known):
-        found = [None if s is None else broadcast_view(s, result, view) for s in operands]
-        if all(s is None or v is not None for s, v in zip(operands, found, strict=True)) and all(
-            v is None or v[0] == v[2] == v[3] == 1 for i, v in enumerate(found) if i in per_channel
-        ):
-            return found, view
-    return None
-
-
-def _candidates(
-    operands: Sequence[Sequence[int] | None], result: Sequence[int], known: Sequence[Shape4 | None]
-) -> Iterator[Shape4]:
-    elements = prod(result)
-    for shape, view in zip(operands, known, strict=False):
-        if shape is not None and view is not None and prod(shape) == elements:
-            yield view
-    yield default_view(result)
-    for a, b, c in combinations(range(len(result) + 1), 3):
-        yield (prod(result[:a]), prod(result[a:b]), prod(result[b:c]), prod(result[c:]))
-
-
-# --- small weights in the lanes -------------------------------------------------------------------------------------
 
 
 def lane_image(values: Array, channels: int) -> LaneImage:
@@ -238,7 +165,8 @@ class ElementwiseKernel(Kernel):
     def scratch(self, op: Operation, tile: Tile) -> int:
         out = tile.results[0].shape
         spreads = sum(_spread_bytes(t, out[1]) for t in tile.operands if t is not None)
-        packs = sum(needs_packing(t, out) for i, t in enumerate(tile.operands) if t is not None and i in self.packed)
+        packed = [t for i, t in enumerate(tile.operands) if i in self.packed and op.operands[i] is not None]
+        packs = sum(t is None or needs_packing(t, out) for t in packed)
         full = packs + self.buffers_for(op) + int(_has_relu(op))
         return spreads + full * aligned_bytes(arch(), out, F32) + TABLE_BYTES * self.tables
 
@@ -278,25 +206,22 @@ class ElementwiseKernel(Kernel):
         at = tile.constants
         for i, (value, tensor) in enumerate(zip(op.operands, tile.operands, strict=True)):
             if value is not None and i in fixed:
-                found.append(image_tensor(at, value.type.elements, channels))
+                wide = image_tensor(at, value.type.elements, channels)
                 at += _image_bytes(value, channels)
             elif tensor is not None:
                 wide = spread(tensor, channels, s, e)
-                found.append(pack(wide, shape, s, e) if i in self.packed else wide)
+            else:
+                continue
+            found.append(pack(wide, shape, s, e) if i in self.packed else wide)
         return found
 
 
 def relu(op: Any, out: LocalTensor, e: Bm1684xEmitter) -> None:
     """The fused activation of an operation (``do_relu``, ``relu_limit``), in place."""
     if op.do_relu:
-        clamp_relu(out, out, op.relu_limit, e)
-
-
-def clamp_relu(out: LocalTensor, x: LocalTensor, limit: float, e: Bm1684xEmitter) -> None:
-    """``out = min(max(x, 0), limit)``; a limit of zero or less means none."""
-    e.binary("max", out, x, 0.0)
-    if limit > 0:
-        e.binary("min", out, out, limit)
+        e.binary("max", out, out, 0.0)
+        if op.relu_limit > 0:
+            e.binary("min", out, out, op.relu_limit)
 
 
 Function = Callable[[Any, LocalTensor, LocalTensor, Scratch, Bm1684xEmitter], None]
