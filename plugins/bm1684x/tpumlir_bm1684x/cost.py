@@ -15,6 +15,7 @@ from tpumlir_sophgo.isa import Format
 
 LANES = 64
 EU_BYTES = 64
+LANE_BYTES = 1 << 18
 # Bytes of an element by precision code; inputs of one convolution step by precision code.
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
 _INPUTS = {0: 64, 1: 32, 2: 1, 5: 32}
@@ -48,7 +49,8 @@ def _convolution(fmt: Format, v: Mapping[str, int]) -> int:
 
 
 def _pooling(fmt: Format, v: Mapping[str, int]) -> int:
-    return _rows(v, _BYTES[v.get("opd0_prec", 0)]) * v["opd1_h"] * v["opd1_w"]
+    strided = v.get("res_op_y_str", 1) > 1 and v.get("res_op_x_str", 1) > 1
+    return _rows(v, _BYTES[v.get("opd0_prec", 0)]) * v["opd1_h"] * v["opd1_w"] * (3 if strided else 1)
 
 
 def _arithmetic(fmt: Format, v: Mapping[str, int]) -> int:
@@ -59,8 +61,9 @@ def _arithmetic(fmt: Format, v: Mapping[str, int]) -> int:
     if fmt.variant_name(v) == "div":
         return rows * _DIVIDE
     in_place = any(v.get(f"{name}_addr", 0) == v.get("res0_addr", 0) for name in tensors)
-    strided = sum(v.get(f"{name}_str", 0) == _STRIDED for name in ("res0", *tensors))
-    return rows * (2 if in_place or strided > 1 else 1)
+    stride = max(1, *(v.get(f"{name}_w_str", 0) for name in ("res0", *tensors) if v.get(f"{name}_str", 0) == _STRIDED), 1)
+    rows *= min(EU_BYTES // size, stride)
+    return rows * (2 if in_place or (v.get("opd0_str") == 3 and v.get("opd1_str") == 3) else 1)
 
 
 def _matrix(fmt: Format, v: Mapping[str, int]) -> int:
@@ -68,7 +71,7 @@ def _matrix(fmt: Format, v: Mapping[str, int]) -> int:
         rows, inner = v["opd0_w"] * (v["opd0_c"] - 1) + v["opd1_w"], v["opd0_n"]
     else:
         rows, inner = v["opd0_n"], v["opd0_w"] * (v["opd0_c"] - 1) + v["opd1_w"]
-    extra = 0 if v.get("opd2_const") else 1
+    extra = (0 if v.get("opd2_const") else 1) + v.get("res_add", 0)
     width = EU_BYTES // _BYTES[v.get("opd0_prec", 0)]
     return rows * (inner + extra) * ceil_div(v["res0_c"], LANES) * ceil_div(v["res0_w"], width)
 
@@ -92,11 +95,16 @@ def _compare(fmt: Format, v: Mapping[str, int]) -> int:
 
 
 def _transform(fmt: Format, v: Mapping[str, int]) -> int:
-    rows = _rows(v, _BYTES[v.get("res0_prec", 0)])
     variant = fmt.variant_name(v)
     if variant == "static_broadcast":
         return 1
-    return rows * 2
+    lane = v.get("res0_addr", 0) // LANE_BYTES
+    rows = _rows({**v, "res0_c": v.get("res0_c", 1) + lane}, _BYTES[v.get("res0_prec", 0)])
+    return rows * v.get("res0_c", 1) if variant == "lane_copy" else rows * 2
+
+
+def _gather(fmt: Format, v: Mapping[str, int]) -> int:
+    return v.get("res0_n", 1) * ceil_div(v["res0_c"], LANES) * v["res0_w"]
 
 
 def _linear(fmt: Format, v: Mapping[str, int]) -> int:
@@ -105,5 +113,5 @@ def _linear(fmt: Format, v: Mapping[str, int]) -> int:
 
 _RULES = {
     "CONV": _convolution, "PorD": _pooling, "AR": _arithmetic, "MM": _matrix, "MM2": _matrix2, "SFU": _special, "CMP": _compare,
-    "TRANS_BC": _transform, "TRANS_sBC": _transform, "LIN": _linear,
+    "TRANS_BC": _transform, "TRANS_sBC": _transform, "LIN": _linear, "SG": _gather,
 }

@@ -111,7 +111,7 @@ def _channels_used(v: Mapping[str, int], extents: tuple[int, int, int, int], sid
             near = range(min(count, -(-CHANNELS * CHANNEL // stride)))
             starts = [start + index * stride for start in starts for index in near]
     parts = -(-run // CHANNEL)
-    touched = set()
+    touched: set[int] = set()
     for start in starts:
         touched.update(range(start // CHANNEL, min(CHANNELS, (start + dense) // CHANNEL + parts)))
     return len(touched) or 1
