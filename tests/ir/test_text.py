@@ -229,6 +229,22 @@ def test_attributes_of_every_kind_come_back() -> None:
     assert print_module(back) == text
 
 
+def test_calibrated_modules_come_back_the_same() -> None:
+    # Types as the reference writes them with --import-calibration-table.
+    line = (
+        '    %1 = "top.Relu"(%0) {relu_limit = -1.000000e+00 : f64} : (tensor<2x3x!quant.calibrated<f32<-2.100000e+00:2.573100e+00>>>) '
+        "-> tensor<2x3x!quant.calibrated<f32<0.000000e+00:2.573100e+00>>> loc(#loc2)"
+    )
+    text = tiny(line.strip().replace("#loc2", '"y"')).replace(
+        "-> tensor<2x3xf32> loc", "-> tensor<2x3x!quant.calibrated<f32<-2.100000e+00:2.573100e+00>>> loc"
+    )
+    module = parse_module(text)
+    assert module.function.outputs[0].type.quantization == Quantization(1.0, 0, 0.0, 2.5731)
+    printed = print_module(module)
+    assert line in printed.splitlines()
+    assert "%arg0: tensor<2x3xf32> loc" in printed
+
+
 def test_lowered_modules_read_back() -> None:
     module = parse_module(tiny(RELU))
     relu = operation_class("tpu.Relu")

@@ -126,9 +126,9 @@ def into_linear(op: Operation, rewriter: Rewriter) -> bool:
 def _into_weights(op: Operation, below: Linear, scale: Array, shift: Array, rewriter: Rewriter) -> bool:
     """Replace ``op`` by ``below`` with its filter times ``scale`` and its bias times ``scale`` plus ``shift``, an output channel each."""
     filter_, bias_ = below.operands[1], below.operands[2] if len(below.operands) > 2 else None
-    weights, bias = rewriter.constant(filter_), rewriter.constant(bias_)
     scaled = bool(np.any(scale != 1))
-    if (bias_ is not None and bias is None) or (scaled and weights is None) or (weights is not None and weights.ndim < 2):
+    weights, bias = rewriter.constant(filter_) if scaled else None, rewriter.constant(bias_)
+    if (bias_ is not None and bias is None) or (scaled and (weights is None or weights.ndim < 2)):
         return False
     if bias is not None and (bias.size != scale.size or (isinstance(below, top.MatMul) and bias.shape[-1:] != scale.shape)):
         return False

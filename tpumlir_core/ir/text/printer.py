@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tpumlir_core.ir.operation import Module, Operation, Value
 from tpumlir_core.ir.text.attributes import attribute_specs, attribute_text, free_text
 from tpumlir_core.ir.text.lexer import quote
 from tpumlir_core.ir.text.types import type_text
+from tpumlir_core.ir.types import TensorType
 
 # Operands that the reference's dialect leaves out when they are absent; all others are written as a top.None.
 _LEFT_OUT = frozenset(
@@ -29,7 +32,7 @@ class _Printer:
     def text(self) -> str:
         inputs = [op for op in self.function.operations if op.opcode == "top.Input"]
         arguments = {op: f"%arg{i}" for i, op in enumerate(inputs)}
-        signature = ", ".join(f"{arguments[op]}: {type_text(op.output.type)} loc(unknown)" for op in inputs)
+        signature = ", ".join(f"{arguments[op]}: {type_text(_plain(op.output))} loc(unknown)" for op in inputs)
         outputs = self.function.outputs
         lines = [
             "#loc = loc(unknown)",
@@ -62,7 +65,7 @@ class _Printer:
         operands = [self.none if v is None else self.spelt[v] for v in _padded(op)]
         types = [type_text(None if v is None else v.type) for v in _padded(op)]
         if argument:
-            operands, types = [argument], [type_text(op.output.type)]
+            operands, types = [argument], [type_text(_plain(op.output))]
         results = [type_text(v.type) for v in op.results] + ["none"] * absent
         head = f"{bound}{quote(op.opcode)}({', '.join(operands)}){_attributes(op)}"
         return f"{head} : ({', '.join(types)}) -> {_results(results)} loc({self.location(op)})"
@@ -78,6 +81,11 @@ class _Printer:
         parts = ", ".join(f"#loc{first + i}" for i in range(len(op.results)))
         self.locations.append(f"fused[{parts}]")
         return f"#loc{len(self.locations)}"
+
+
+def _plain(value: Value) -> TensorType:
+    """The type of the argument behind an Input: calibration and address belong to the Input's result."""
+    return replace(value.type, quantization=None, address=None)
 
 
 def _padded(op: Operation) -> list[Value | None]:
