@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 import warnings
 from collections import Counter
@@ -32,6 +33,7 @@ RUNTIME_EVERY = 15
 """Of the cases that pass, every so manieth runs through the real runtime too."""
 RESULTS = Path("results")
 KINDS = ("passed", "passed with constants", "refused", "wrong", "internal", "crash", "hang")
+GOOD = KINDS[:3]
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,12 @@ def _difference(found: Sequence[Array], case: Case, model: onnx.ModelProto) -> s
 
 
 def sweep(cases: Sequence[Case], workers: int, seconds: float) -> list[Verdict]:
-    """The verdict on every case, in the order of the cases."""
+    """The verdict on every case, in the order of the cases; the bad ones are told at once."""
     found: dict[int, Verdict] = {}
     for index, outcome in run_tasks(judge, cases, workers, seconds):
-        found[index] = _verdict(cases[index], outcome)
+        found[index] = verdict = _verdict(cases[index], outcome)
+        if verdict.kind not in GOOD:
+            print(f"{len(found)}/{len(cases)} {verdict.kind}: {verdict.case} ({verdict.operators}): {verdict.reason}", file=sys.stderr)
     return [found[index] for index in range(len(cases))]
 
 
