@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from tpumlir_core.ir import Array
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.choice import ChoiceKernel
+from tpumlir_core.ir import Array, Operation
+from tpumlir_sophgo.kernel import Kernel, Views
+from tpumlir_sophgo.tensor import Shape4
+from tpumlir_sophgo.testing.kernels import run_kernel
 
 FACTORS = frozenset({1, 2})
 few = settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -80,7 +86,10 @@ def test_layer_norm_of_long_rows(runner: Any, shape: tuple[int, ...]) -> None:
 
 
 @few
-@given(st.tuples(*[st.sampled_from([1, 2, 5, 12]), st.sampled_from([3, 7, 70]), st.integers(1, 9), st.integers(1, 9)]), layouts)
+@given(
+    st.tuples(st.sampled_from([1, 2, 5, 12]), st.sampled_from([3, 7, 70]), st.integers(1, 9), st.integers(1, 9)), layouts,
+    st.sampled_from([0.75, 0.6, 1.0]),
+)
 def test_channel_normalizations(runner: Any, shape: tuple[int, ...], layout: dict[str, Any], beta: float) -> None:
     c = shape[1]
     factors = [random((c,), 1), random((c,), 2)]
@@ -141,3 +150,56 @@ def test_upsample(runner: Any, scale: tuple[int, int], layout: dict[str, Any]) -
     expected = np.maximum(values.repeat(scale[0], 2).repeat(scale[1], 3), 0)
     _, (ours,) = runner.run("tpu.Upsample", [values], results=expected.shape, scale_h=scale[0], scale_w=scale[1], do_relu=True, **layout)
     np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("loose", [False, True])
+@pytest.mark.parametrize(
+    ("opcode", "shape", "view", "attributes"),
+    [
+        ("tpu.Softmax", (2, 70, 5, 17), (2, 70, 5, 17), {"axis": 3}),
+        ("tpu.Softmax", (2, 21, 99), (2, 21, 9, 11), {"axis": 1}),
+        ("tpu.Softmax", (6, 8, 17), (2, 3, 8, 17), {"axis": -1}),
+        ("tpu.Reduce", (2, 70, 5, 7), (2, 70, 5, 7), {"axes": (2, 3), "keepdims": True, "mode": "ReduceMax"}),
+        ("tpu.Reduce", (2, 70, 5, 7), (2, 70, 5, 7), {"axes": (1, 2), "keepdims": False, "mode": "ReduceMax"}),
+        ("tpu.PixelNorm", (2, 70, 35), (2, 70, 5, 7), {"eps": 1e-5}),
+        ("tpu.InstanceNorm", (2, 70, 35), (2, 70, 5, 7), {"eps": 1e-5}),
+        ("tpu.LRN", (2, 70, 35), (2, 70, 5, 7), {"size": 5}),
+    ],
+)
+def test_takes_the_view_that_is_there(
+    runner: Any, opcode: str, shape: tuple[int, ...], view: Shape4, attributes: dict[str, Any], loose: bool
+) -> None:
+    op, store = runner.operation(opcode, [random(shape)], **attributes)
+    kernel = runner.kernels[opcode]
+
+    class There(ChoiceKernel):
+        """The kernel asked with an operand that has its view already."""
+
+        def choose(self, op: Any) -> Kernel:
+            chosen: Kernel = kernel
+            return chosen
+
+        def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+            return self.choose(op).views(op, [view])
+
+    views = There().views(op, [])
+    assert views is not None
+    assert views.operands[0] == view
+    (ours,) = run_kernel(runner.machine, Bm1684xEmitter.new, There(), op, [random(shape)], store, loose=loose)
+    np.testing.assert_allclose(ours, op.evaluate([random(shape)])[0], rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("opcode", "shape", "attributes", "reason"),
+    [
+        ("tpu.Softmax", (2, 60000), {"axis": 1}, "60000 elements along its axis are too many for local memory"),
+        ("tpu.Softmax", (2, 6), {"axis": 1, "beta": -1.0}, "beta -1.0 is not positive"),
+        ("tpu.Reduce", (2, 3, 2, 3, 2), {"axes": (1, 3)}, "axes [1, 3] of [2, 3, 2, 3, 2] cannot be reduced at once"),
+        ("tpu.Reduce", (3, 70001), {"axes": (1,)}, "axes [1] of [3, 70001] are too long for local memory"),
+    ],
+)
+def test_says_why_not(runner: Any, opcode: str, shape: tuple[int, ...], attributes: dict[str, Any], reason: str) -> None:
+    if opcode == "tpu.Reduce":
+        attributes = {"keepdims": False, "mode": "ReduceSum", **attributes}
+    op, _ = runner.operation(opcode, [np.zeros(shape, np.float32)], **attributes)
+    assert runner.kernels[opcode].supports(op) == reason

@@ -51,11 +51,11 @@ class ArgKernel(AxisKernel):
     ) -> None:
         ranks = self._ranks(x.shape, axis, tile, s, e)
         extreme = outs[1] if len(outs) > 1 else s.take(outs[0].shape)
-        fold(e, "max" if op.mode == "ArgMax" else "min", extreme, x, Scratch(s.top))
+        fold(e, "max" if op.mode == "ArgMax" else "min", extreme, x, s.fork())
         marks, ranked = s.take(x.shape), s.take(x.shape)
         e.select("eq", marks, x, extreme, 1.0)
         e.binary("mul", ranked, marks, ranks)
-        fold(e, "max", outs[0], ranked, Scratch(s.top))
+        fold(e, "max", outs[0], ranked, s.fork())
         if op.select_last_index:
             e.linear(outs[0], outs[0], 1.0, -1.0)
         else:

@@ -20,7 +20,6 @@ from tpumlir_bm1684x.kernels.common import F32, Scratch
 from tpumlir_bm1684x.kernels.estimate import MAX_SIZE, pass_cycles, transfer_cycles
 from tpumlir_bm1684x.kernels.folding import rows_of, with_size
 from tpumlir_core.ir import Operation
-from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, Tile, Views
 from tpumlir_sophgo.tensor import Box, C, H, LocalTensor, Shape4, W, aligned_bytes
 
@@ -173,8 +172,7 @@ class AxisKernel(Kernel):
             return n == extent.outer and c == extent.axis
         if extent.layout is Layout.COLUMN:
             return n * c == extent.outer and h == extent.axis and w == extent.inner
-        groups = n * h * ceil_div(c, arch().lanes) if w == extent.axis else MAX_SIZE
-        return groups <= 4 * own[0] * ceil_div(own[1], arch().lanes)
+        return w == extent.axis and _PASSES * (pass_cycles(view) - pass_cycles(own)) <= 2 * transfer_cycles(view)
 
     def _smallest_tile(self, op: Operation) -> int:
         extent = self.extent(op)

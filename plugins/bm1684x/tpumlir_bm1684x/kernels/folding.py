@@ -30,13 +30,6 @@ def with_size(shape: Shape4, axis: int, size: int) -> Shape4:
     return (sizes[0], sizes[1], sizes[2], sizes[3])
 
 
-def spread_axis(tensor: LocalTensor, channels: int) -> LocalTensor:
-    """One channel's data that lies in every lane, seen as a tensor of ``channels`` channels."""
-    s = tensor.strides
-    n, _, h, w = tensor.shape
-    return replace(tensor, shape=(n, channels, h, w), strides=(s[0], 0, s[2], s[3]), lane=0)
-
-
 def rows_of(tensor: LocalTensor) -> LocalTensor:
     """The same tensor with h and w as one row, where their elements are contiguous."""
     n, c, h, w = tensor.shape
@@ -120,7 +113,7 @@ def _fold_images(e: Bm1684xEmitter, operation: str, out: LocalTensor, x: LocalTe
     length = x.shape[N] // runs
     if runs <= length:
         for run in range(runs):
-            work = Scratch(scratch.top)  # the runs come one after the other and share it
+            work = scratch.fork()  # the runs come one after the other and share it
             _fold_axis(e, operation, slice_axis(out, N, run, 1), slice_axis(x, N, run * length, length), N, work)
         return
     strides = (x.strides[0] * length, *x.strides[1:])

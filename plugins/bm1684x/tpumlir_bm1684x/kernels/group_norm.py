@@ -207,7 +207,7 @@ class LanesKernel(GroupNormKernel):
 
     def total(self, e: Bm1684xEmitter, x: LocalTensor, s: Scratch) -> LocalTensor:
         sums = s.take((x.shape[0], x.shape[1], 1, 1))
-        fold(e, "add", sums, x, Scratch(s.top))
+        fold(e, "add", sums, x, s.fork())
         return sums
 
     def spread(self, e: Bm1684xEmitter, sums: LocalTensor, channels: int, s: Scratch) -> LocalTensor:
@@ -252,7 +252,7 @@ class SharedKernel(GroupNormKernel):
 
     def total(self, e: Bm1684xEmitter, x: LocalTensor, s: Scratch) -> LocalTensor:
         sums = s.take((x.shape[0], 1, 1, 1))
-        fold(e, "add", sums, x, Scratch(s.top))
+        fold(e, "add", sums, x, s.fork())
         return sums
 
     def spread(self, e: Bm1684xEmitter, sums: LocalTensor, channels: int, s: Scratch) -> LocalTensor:

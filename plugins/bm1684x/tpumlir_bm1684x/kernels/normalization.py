@@ -75,12 +75,12 @@ class NormalizationKernel(AxisKernel):
         spare = s.take(x.shape)
         squares = spare
         if self.centred:
-            fold(e, "add", sums, x, Scratch(s.top))
+            fold(e, "add", sums, x, s.fork())
             e.linear(sums, sums, 1 / x.shape[axis], 0.0)
             e.binary("sub", spare, x, sums)
             x, squares = spare, out
         e.binary("mul", squares, x, x)
-        fold(e, "add", sums, squares, Scratch(s.top))
+        fold(e, "add", sums, squares, s.fork())
         e.linear(sums, sums, *self.spread_of(op, x.shape[axis]))
         e.reciprocal_sqrt(root, sums)
         steps = [("mul", root), *factors]

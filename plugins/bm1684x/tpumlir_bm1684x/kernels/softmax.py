@@ -71,10 +71,10 @@ class SoftmaxKernel(AxisKernel):
         out = outs[0]
         shapes = _Shapes(x.shape, axis)
         top, total = s.take(shapes.statistic), s.take(shapes.statistic)
-        fold(e, "max", top, x, Scratch(s.top))
+        fold(e, "max", top, x, s.fork())
         powers = self._powers(op.beta, out, x, top, shapes, s, e)
-        fold(e, "add", total, powers, Scratch(s.top))
-        later = Scratch(s.top)
+        fold(e, "add", total, powers, s.fork())
+        later = s.fork()
         if not op.log:
             reciprocal(top, total, later.take(shapes.statistic), later.take(shapes.statistic), e)
             e.binary("mul", out, powers, top)
@@ -92,13 +92,13 @@ class SoftmaxKernel(AxisKernel):
         """exp(beta * (x - top)): in scratch memory where it is one piece, else in ``out``."""
         if shapes.pieces == 1:
             powers = s.take(shapes.whole)
-            later = Scratch(s.top)
+            later = s.fork()
             e.binary("sub", powers, x, top)
             exponential(powers, powers, later.take(shapes.whole), later.take(shapes.whole), later, e, beta)
             return powers
         for start in range(0, shapes.whole[shapes.axis], shapes.step):
             size = min(shapes.step, shapes.whole[shapes.axis] - start)
-            later, shape = Scratch(s.top), with_size(shapes.whole, shapes.axis, size)
+            later, shape = s.fork(), with_size(shapes.whole, shapes.axis, size)
             piece, a, b = (later.take(shape) for _ in range(3))
             e.binary("sub", piece, slice_axis(x, shapes.axis, start, size), top)
             exponential(piece, piece, a, b, later, e, beta)
