@@ -231,7 +231,7 @@ from tpumlir_core.cli.main import main
 try:
     main(["--help"])
 finally:
-    heavy = {"numpy", "rich", "pluggy", "stevedore", "toy_plugin", "asyncio"} & set(sys.modules)
+    heavy = {"numpy", "rich", "pluggy", "stevedore", "packaging", "toy_plugin", "asyncio"} & set(sys.modules)
     print("heavy:", *sorted(heavy), file=sys.stderr)
 """
 

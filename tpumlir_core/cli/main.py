@@ -43,10 +43,13 @@ class LazyGroup(click.Group):
     """Knows the names of its commands without importing them: its own from COMMANDS, plugins' from entry points."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        from tpumlir_core.plugins import COMMAND, PluginManager
+        """Names from metadata, unchecked: whether a plugin's command is healthy shows when it is called."""
+        from tpumlir_core.plugins.finder import find
+        from tpumlir_core.plugins.health import Selection
 
-        added = PluginManager.discover().names(COMMAND)
-        return list(COMMANDS) + [name for name in added if name not in COMMANDS]
+        selection = Selection.from_environment(os.environ)
+        added = {found.name for found in find() if found.kind == "command" and not selection.excludes(found)}
+        return [*COMMANDS, *sorted(added - COMMANDS.keys())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
