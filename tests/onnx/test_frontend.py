@@ -45,7 +45,7 @@ def test_names_are_the_reference_tools(tmp_path: Path) -> None:
 def test_names_have_no_spaces_and_are_unique(tmp_path: Path) -> None:
     x = real(2, 3)
     nodes = [node("Relu", ["an input"], ["a b"]), node("Exp", ["a b"], ["a_b_Relu"]), node("Relu", ["a_b_Relu"], ["#\t"])]
-    module = check(save(tmp_path / "m.onnx", model_of(nodes, {"an input": x}, ["#\t"], {})), {"an_input": x, "an input": x})
+    module = check(save(tmp_path / "m.onnx", model_of(nodes, {"an input": x}, ["#\t"], {})), {"an_input": x})
     names = [value.name for value in module.function.values()]
     assert len(set(names)) == len(names)
     assert not any(c.isspace() or c == "#" for name in names for c in name)
@@ -171,6 +171,7 @@ def test_recognizes_by_suffix_and_by_content(tmp_path: Path) -> None:
     assert frontend.recognizes(tmp_path / "m", data[:4096])
     assert not frontend.recognizes(tmp_path / "m.mlir", b"module @m attributes {")
     assert not frontend.recognizes(tmp_path / "m.npz", b"PK\x03\x04")
+    assert not frontend.recognizes(tmp_path / "saved_model.pb", b"\x08\x01\x12\xd0")
 
 
 def test_operators_are_sorted_and_real() -> None:

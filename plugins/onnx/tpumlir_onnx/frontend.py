@@ -19,6 +19,10 @@ from tpumlir_onnx.importer import Importer, named
 from tpumlir_onnx.model import SUFFIXES, read_model
 from tpumlir_onnx.tensors import LARGEST_TENSOR
 
+# Protobuf tags of ModelProto (onnx.proto): field number * 8 + wire type. A TensorFlow SavedModel starts alike, with version 1.
+_IR_VERSION_TAG, _OLDEST_IR, _NO_IR_YET = 0x08, 3, 0x20
+_SECOND_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
+
 _ELEMENTS: Mapping[str, ElementType] = {
     "float32": ElementType.F32, "float": ElementType.F32, "f32": ElementType.F32, "int32": ElementType.SI32, "int": ElementType.SI32,
     "si32": ElementType.SI32, "int64": ElementType.SI32,
@@ -29,17 +33,17 @@ class OnnxFrontend(Frontend):
     """Reads ``.onnx`` files, opset 7 to the newest that the installed onnx package knows."""
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """By the suffix, or by a first field that only a ModelProto has: ir_version, a small varint, then another field."""
+        """By the suffix, or by the first fields of a ModelProto: ir_version, then its producer, graph or opsets."""
         if path.suffix.lower() in SUFFIXES:
             return True
-        return len(head) > 2 and head[0] == 0x08 and 0 < head[1] < 0x20 and head[2] in (0x12, 0x3A)
+        return len(head) > 2 and head[0] == _IR_VERSION_TAG and _OLDEST_IR <= head[1] < _NO_IR_YET and head[2] in _SECOND_TAGS
 
     def operators(self) -> Sequence[str]:
         return sorted(known_operators())
 
     def load(self, path: Path, options: ImportOptions) -> Module:
         with named(path):
-            _, graph = read_model(path, known_operators())
+            graph = read_model(path, known_operators())[1]
             name = re.sub(r"\W+", "_", options.name or path.stem) or "network"
             return import_graph(graph, options, name)[0]
 
@@ -153,10 +157,13 @@ def _drop_unused(module: Module) -> None:
     module.function.remove(dead)
 
 
-def cast_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Any]:
-    """The given arrays in the element types that the model declares. Raises InputError for missing or extra names."""
-    declared = {i.name: i for i in graph.inputs}
-    missing = [name for name in declared if name not in inputs]
+def cast_inputs(graph: Graph, importer: Importer, inputs: Mapping[str, Array]) -> dict[str, Any]:
+    """ONNX name -> array in the element type that the model declares; ``inputs`` are by the names of the Input operations.
+
+    Raises InputError for missing names.
+    """
+    names = {i.name: importer.values[i.name].name for i in graph.inputs}
+    missing = [name for name in names.values() if name not in inputs]
     if missing:
-        raise InputError(f"inputs {', '.join(missing)} are missing; the model takes {', '.join(declared)}")
-    return {name: np.asarray(inputs[name]).astype(i.dtype) for name, i in declared.items()}
+        raise InputError(f"inputs {', '.join(missing)} are missing; the model takes {', '.join(names.values())}")
+    return {i.name: np.asarray(inputs[names[i.name]]).astype(i.dtype) for i in graph.inputs}

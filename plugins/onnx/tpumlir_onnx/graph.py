@@ -111,7 +111,10 @@ class Graph:
 
 
 def read_graph(proto: Any, opsets: Mapping[str, int], folder: Path | None, nesting: int = 0) -> Graph:
-    """The graph of a ``GraphProto``. Raises InputError for whatever is broken in it."""
+    """The graph of a ``GraphProto``. Raises InputError for whatever is broken in it.
+
+    Only the main graph's initializers may lie in other files, in ``folder``.
+    """
     if nesting > _MAX_NESTING:
         raise InputError(f"graph {proto.name}: sub-graphs are nested more than {_MAX_NESTING} deep")
     graph = Graph(proto.name)
@@ -129,7 +132,7 @@ def read_graph(proto: Any, opsets: Mapping[str, int], folder: Path | None, nesti
         if value.name not in graph.initializers:
             graph.inputs.append(_graph_input(value))
     graph.outputs = [value.name for value in proto.output]
-    nodes = [_node(node, opsets, folder, nesting) for node in proto.node]
+    nodes = [_node(node, opsets, nesting) for node in proto.node]
     known = set(graph.initializers) | {i.name for i in graph.inputs}
     graph.nodes = nodes if nesting else sort_nodes(nodes, known)
     return graph
@@ -157,12 +160,12 @@ def _dimension(dimension: Any) -> int | None:
     return int(dimension.dim_value) if fixed else None
 
 
-def _node(proto: Any, opsets: Mapping[str, int], folder: Path | None, nesting: int) -> Node:
+def _node(proto: Any, opsets: Mapping[str, int], nesting: int) -> Node:
     domain = "" if proto.domain in DEFAULT_DOMAINS else proto.domain
     label = proto.name or (proto.output[0] if proto.output else "(unnamed)")
     if not proto.op_type or not any(proto.output):
         raise InputError(f"node {label}: it has no operator type or no output")
-    attributes = {a.name: _attribute(a, label, opsets, folder, nesting) for a in proto.attribute}
+    attributes = {a.name: _attribute(a, label, opsets, nesting) for a in proto.attribute}
     return Node(proto.op_type, domain, proto.name, tuple(proto.input), tuple(proto.output), attributes, opsets.get(domain, 0))
 
 
@@ -185,13 +188,13 @@ def _input_counts(op_type: str, opset: int) -> tuple[int, int]:
     return schema.min_input, schema.max_input
 
 
-def _attribute(proto: Any, node: str, opsets: Mapping[str, int], folder: Path | None, nesting: int) -> Any:
+def _attribute(proto: Any, node: str, opsets: Mapping[str, int], nesting: int) -> Any:
     from onnx import AttributeProto, helper
 
     if proto.type == AttributeProto.TENSOR:
-        return decode(proto.t, folder)
+        return decode(proto.t, None)
     if proto.type == AttributeProto.GRAPH:
-        return read_graph(proto.g, opsets, folder, nesting + 1)
+        return read_graph(proto.g, opsets, None, nesting + 1)
     if proto.type in (AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING):
         value = helper.get_attribute_value(proto)
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

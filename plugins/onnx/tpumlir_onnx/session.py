@@ -25,7 +25,7 @@ def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) 
     """Name in the Top module -> array, as onnxruntime computes it; floats and booleans as float32."""
     proto, graph = read_model(path, known_operators())
     module, importer = import_graph(graph, options, "network")
-    feeds = cast_inputs(graph, inputs)
+    feeds = cast_inputs(graph, importer, inputs)
     produced = {output for node in graph.nodes for output in node.outputs if output}
     names = {onnx_name: value.name for onnx_name, value in importer.values.items() if onnx_name in produced}
     results = run_onnx(_with_outputs(proto, graph, names, options), feeds, list(names))

@@ -60,8 +60,10 @@ def _external(tensor: Any, name: str, shape: tuple[int, ...], folder: Path | Non
 
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
-    if folder is None or not location:
-        raise InputError(f"initializer {name}: its external data has no file; keep the data file beside the model")
+    if folder is None:
+        raise InputError(f"tensor {name}: only initializers of the main graph may have external data; save the model with its data inside")
+    if not location:
+        raise InputError(f"initializer {name}: its external data names no file")
     path = (folder / location).resolve()
     if Path(location).is_absolute() or not path.is_relative_to(folder.resolve()):
         raise InputError(f"initializer {name}: external data '{location}' lies outside the model's folder; move it there")
