@@ -13,9 +13,6 @@ from tpumlir_core.ir.text.syntax import MAX_DEPTH, Location, ModuleText, Operati
 from tpumlir_core.ir.text.types import type_text
 from tpumlir_core.ir.types import TensorType
 
-# Attributes of TPU-MLIR 1.30.2 that hints to its own later stages: they do not change what an operation computes.
-_IGNORED = frozenset({"name", "layer_id", "ginfo", "multicore", "is_shape_related"})
-
 
 def parse_module(text: str, source: str = "<text>") -> Module:
     """The module that MLIR text describes; its weight store is empty (``read_module`` fills it).
@@ -131,8 +128,6 @@ class _Builder:
     def attributes(self, entry: OperationText, cls: type[Operation]) -> dict[str, Any]:
         specs, out = attribute_specs(cls), {}
         for name, given in entry.attributes.items():
-            if name in _IGNORED and name not in specs:
-                continue
             if name not in specs:
                 known = ", ".join(sorted(specs)) or "none"
                 raise self.fail(entry.line, f"{entry.opcode}: attribute {name} is not known; expected one of: {known}")
