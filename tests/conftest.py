@@ -9,8 +9,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tpumlir_core.cli.main import main
+
+# The same examples in every run, and no time limits: a machine may be slow. What explores further are the sweeps.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.load_profile("tests")
 
 
 class Site:
