@@ -111,12 +111,17 @@ class StepBuilder:
         kept: dict[tuple[int, Box], ConstantLoad] = {}
         for cell in grid.cells() if cells is None else cells:
             slices = slice_tile(self.est.graph, group, grid, cell, self.est.chip.arch.lanes)
-            if slices is None:
+            if slices is None or not self._fits(slices):
                 return None
             self._tile(result, slices, kept)
             if not self.resident:
                 kept = {}
         return result
+
+    def _fits(self, slices: TileSlices) -> bool:
+        """Whether each value by itself fits a lane: kernels need not be asked about tiles that are far too large."""
+        arch = self.est.chip.arch
+        return all(aligned_bytes(arch, box.size, key[0].type.element) <= arch.lane_bytes for key, box in slices.values.items())
 
     def _tile(self, result: GroupSteps, slices: TileSlices, kept: dict[tuple[int, Box], ConstantLoad]) -> None:
         local: dict[Key, LocalValue] = {}
