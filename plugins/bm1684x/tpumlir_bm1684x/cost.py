@@ -20,7 +20,7 @@ LANE_BYTES = 1 << 18
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
 _INPUTS = {0: 64, 1: 32, 2: 1, 5: 32}
 _STRIDED = 3
-_DIVIDE = 31  # cycles a row of execution units
+_DIVIDE = (7, 8)  # cycles a row of execution units: at least, and for each iteration (CModel's atomic_ar_get_profile)
 _RSQRT = {3: 30}  # by iteration field
 
 
@@ -49,21 +49,44 @@ def _convolution(fmt: Format, v: Mapping[str, int]) -> int:
 
 
 def _pooling(fmt: Format, v: Mapping[str, int]) -> int:
-    strided = v.get("res_op_y_str", 1) > 1 and v.get("res_op_x_str", 1) > 1
-    return _rows(v, _BYTES[v.get("opd0_prec", 0)]) * v["opd1_h"] * v["opd1_w"] * (3 if strided else 1)
+    """Windows that step in both directions cost three times; where no row steps but gets narrower, rows do not share a word."""
+    size = _BYTES[v.get("opd0_prec", 0)]
+    rows, taps = _rows(v, size), v["opd1_h"] * v["opd1_w"]
+    step_h, step_w = v.get("res_op_y_str", 1), v.get("res_op_x_str", 1)
+    if step_h > 1 and step_w > 1:
+        return 3 * rows * taps
+    if step_w == 1 and v.get("res0_w", 1) == 1 and v.get("opd0_w", 1) > 1:
+        rows = v.get("res0_n", 1) * ceil_div(v.get("res0_c", 1), LANES) * v.get("res0_h", 1)
+    return rows * taps
 
 
 def _arithmetic(fmt: Format, v: Mapping[str, int]) -> int:
     operands = v.get("tsk_opd_num", 1)
-    tensors = [name for name in ("opd0", "opd1")[:operands] if not v.get(f"{name}_const")]
-    size = max(_BYTES[v.get(f"{name}_prec", 0)] for name in ("res0", "opd0", "opd1")[: operands + 1])
-    rows = _rows(v, size)
-    if fmt.variant_name(v) == "div":
-        return rows * _DIVIDE
-    in_place = any(v.get(f"{name}_addr", 0) == v.get("res0_addr", 0) for name in tensors)
-    stride = max(1, *(v.get(f"{name}_w_str", 0) for name in ("res0", *tensors) if v.get(f"{name}_str", 0) == _STRIDED), 1)
-    rows *= min(EU_BYTES // size, stride)
-    return rows * (2 if in_place or (v.get("opd0_str") == 3 and v.get("opd1_str") == 3) else 1)
+    names = ("opd0", "opd1")[:operands]
+    tensors = [name for name in names if not v.get(f"{name}_const")]
+    size = max(_BYTES[v.get(f"{name}_prec", 0)] for name in ("res0", *names))
+    rows, variant = _rows(v, size), fmt.variant_name(v)
+    if variant == "div":
+        return rows * (_DIVIDE[0] + _DIVIDE[1] * v.get("opd2_n_str", 0))
+    strided = [name for name in ("res0", *tensors) if v.get(f"{name}_str", 0) == _STRIDED]
+    rows *= max((_scatter(v, name, EU_BYTES // size) for name in strided), default=1)
+    in_place = variant != "copy" and any(v.get(f"{name}_addr", 0) == v.get("res0_addr", 0) for name in tensors)
+    both = {"opd0", "opd1"} <= set(strided) and not v.get("opd1_n_str")
+    return rows * (2 if in_place or both else 1)
+
+
+def _scatter(v: Mapping[str, int], name: str, width: int) -> int:
+    """Words of ``width`` elements that a strided tensor takes for one word of the result."""
+    h, w = v.get("res0_h", 1), v.get("res0_w", 1)
+    step_h, step_w = v.get(f"{name}_h_str", 0), v.get(f"{name}_w_str", 0)
+    if step_w > 1 and w > 1:
+        return min(width, step_w)
+    if step_h in (0, w):
+        return 1
+    words = ceil_div(h * step_h, width)
+    if h > 1:
+        words = min(words, h * ceil_div(w, width))
+    return max(1, words // ceil_div(h * w, width))
 
 
 def _matrix(fmt: Format, v: Mapping[str, int]) -> int:
@@ -96,11 +119,13 @@ def _compare(fmt: Format, v: Mapping[str, int]) -> int:
 
 def _transform(fmt: Format, v: Mapping[str, int]) -> int:
     variant = fmt.variant_name(v)
-    if variant == "static_broadcast":
-        return 1
     lane = v.get("res0_addr", 0) // LANE_BYTES
     rows = _rows({**v, "res0_c": v.get("res0_c", 1) + lane}, _BYTES[v.get("res0_prec", 0)])
-    return rows * v.get("res0_c", 1) if variant == "lane_copy" else rows * 2
+    if variant == "lane_copy":
+        return rows * v.get("res0_c", 1)
+    if variant == "static_broadcast":
+        return rows
+    return rows * (2 if v.get("res0_addr", 0) == v.get("opd0_addr", 0) or variant != "lane_broadcast" else 1)
 
 
 def _gather(fmt: Format, v: Mapping[str, int]) -> int:
@@ -108,7 +133,7 @@ def _gather(fmt: Format, v: Mapping[str, int]) -> int:
 
 
 def _linear(fmt: Format, v: Mapping[str, int]) -> int:
-    return 2 * _rows(v, _BYTES[v.get("res0_prec", 0)])
+    return _rows(v, _BYTES[v.get("res0_prec", 0)])  # CModel's atomic_fused_linear_get_profile
 
 
 _RULES = {
