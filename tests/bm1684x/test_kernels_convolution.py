@@ -26,7 +26,7 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
         "extents": (room[0] + integers(0, 6), room[1] + integers(0, 6)), "bias": draw(st.booleans()),
         "attributes": {
             "kernel_shape": kernel, "strides": (integers(1, 3), integers(1, 3)), "pads": pads, "dilations": dilations,
-            "group": group, "do_relu": draw(st.booleans()),
+            "group": group, "do_relu": draw(st.booleans()), "relu_limit": draw(st.sampled_from([-1.0, 1.5])),
         },
         "cut": draw(st.sampled_from([(), (1, 64, 5, None), (None, 64, None, 3), (None, 128, 4, 5)])), "loose": draw(st.booleans()),
     }
@@ -96,6 +96,7 @@ def transpositions(draw: st.DrawFn) -> dict[str, Any]:
         "attributes": {
             "kernel_shape": kernel, "strides": strides, "pads": tuple(integers(0, 1) for _ in range(4)), "group": group,
             "dilations": (integers(1, 2), integers(1, 2)), "output_padding": (integers(0, strides[0] - 1), integers(0, strides[1] - 1)),
+            "do_relu": draw(st.booleans()), "relu_limit": draw(st.sampled_from([-1.0, 1.5])),
         },
         "cut": draw(st.sampled_from([(), (1, 64, 7, None), (None, 64, 5, 9)])), "loose": draw(st.booleans()),
     }

@@ -20,8 +20,18 @@ from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, relu
 from tpumlir_bm1684x.kernels.depthwise import DepthwiseConvolution
-from tpumlir_bm1684x.kernels.filters import ChannelGroups, Problem, by_lane, has_bias, problem, refused
-from tpumlir_bm1684x.kernels.windows import aligned_span, cut, pad_into, padded_shape, sweepable, window_box
+from tpumlir_bm1684x.kernels.filters import (
+    ChannelGroups,
+    Problem,
+    activate_apart,
+    activates_apart,
+    activation_bytes,
+    by_lane,
+    has_bias,
+    problem,
+    refused,
+)
+from tpumlir_bm1684x.kernels.windows import aligned_span, batches, cut, pad_into, padded_shape, sweepable, window_box
 from tpumlir_core.ir import Operation, WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
@@ -60,6 +70,13 @@ class DenseConvolution(Kernel):
 
     def scratch(self, op: Any, tile: Tile) -> int:
         p = problem(op)
+        return self._room(p, tile) + (activation_bytes(tile.results[0]) if self._apart(op, p) else 0)
+
+    def _apart(self, op: Any, p: Problem) -> bool:
+        return not p.tapwise and activates_apart(op, p.x[1] // p.groups * p.taps)
+
+    def _room(self, p: Problem, tile: Tile) -> int:
+        """Scratch bytes for an input with its padding written out."""
         windows = p.windows(tile.out)
         if sweepable(windows, 0 if p.tapwise else LIMIT):
             return 0
@@ -78,11 +95,22 @@ class DenseConvolution(Kernel):
         groups = ChannelGroups.of(p.x, p.y, p.groups, tile.out)
         if p.tapwise:
             self._tapwise(p, groups, tile, x, bias, e)
-        else:
-            dilation = (p.rows.dilation if p.kernel[0] > 1 else 1, p.columns.dilation if p.kernel[1] > 1 else 1)
-            sweep = Sweep(p.kernel, (p.rows.stride, p.columns.stride), pads, dilation)
+            relu(op, tile.results[0], e)
+            return
+        dilation = (p.rows.dilation if p.kernel[0] > 1 else 1, p.columns.dilation if p.kernel[1] > 1 else 1)
+        sweep = Sweep(p.kernel, (p.rows.stride, p.columns.stride), pads, dilation)
+        if not self._apart(op, p):
             groups.convolve(e, tile.results[0], x, tile.constants, bias, sweep)
-        relu(op, tile.results[0], e)
+            relu(op, tile.results[0], e)
+            return
+
+        def block(target: LocalTensor, batch: int, slot: int) -> None:
+            part = groups.block(slot)
+            source = part.channels_of(batches(x)[batch], groups)
+            filters = tile.constants + slot * groups.inputs * p.taps * F32.bytes
+            part.convolve(e, target, source, filters, None if bias is None else bias + slot * F32.bytes, sweep)
+
+        activate_apart(e, op, tile.results[0], tile.scratch + self._room(p, tile), block)
 
     def _tapwise(self, p: Problem, groups: ChannelGroups, tile: Tile, x: LocalTensor, bias: int | None, e: Bm1684xEmitter) -> None:
         """Tap by tap over the input (its padding written out), as convolutions of one tap that add up in the result."""

@@ -230,9 +230,18 @@ class DeconvKernel(Kernel):
                 target = LocalTensor.aligned(arch(), at, phase.shape(tile.out), F32)
             filters = tile.constants + slots * t.x[1] // t.groups * phase.offset * F32.bytes
             self._phase(t, phase, tile, target, filters, bias, e)
-            if t.steps:
+            if t.steps and op.do_relu:
+                e.binary("max", phase.select(out, tile.out), target, 0.0)
+            elif t.steps:
                 e.copy(phase.select(out, tile.out), target)
-        relu(op, out, e)
+        self._activate(op, t, out, e)
+
+    def _activate(self, op: Any, t: Transposed, out: LocalTensor, e: Bm1684xEmitter) -> None:
+        """What of the activation copying the phases has not done."""
+        if not (t.steps and t.whole()):
+            relu(op, out, e)
+        elif op.do_relu and op.relu_limit > 0:
+            e.binary("min", out, out, op.relu_limit)
 
     def _untouched(self, tile: Tile, bias: int | None, e: Bm1684xEmitter) -> None:
         """What no tap reaches is the bias alone."""

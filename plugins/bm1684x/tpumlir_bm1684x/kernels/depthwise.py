@@ -14,12 +14,20 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.common import F32, relu
-from tpumlir_bm1684x.kernels.filters import Problem, by_lane, has_bias, problem
-from tpumlir_bm1684x.kernels.windows import pairs, swept_bytes, swept_input, window_box
+from tpumlir_bm1684x.kernels.filters import (
+    Problem,
+    activate_apart,
+    activates_apart,
+    activation_bytes,
+    by_lane,
+    has_bias,
+    problem,
+)
+from tpumlir_bm1684x.kernels.windows import blocks, pairs, swept_bytes, swept_input, window_box
 from tpumlir_core.ir import Operation, WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, LaneImage, Tile, Views
-from tpumlir_sophgo.tensor import Box, Shape4
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
 
 
 class DepthwiseConvolution(Kernel):
@@ -49,7 +57,8 @@ class DepthwiseConvolution(Kernel):
 
     def scratch(self, op: Any, tile: Tile) -> int:
         p = problem(op)
-        return swept_bytes(tile, _needed(p, tile.out), *p.windows(tile.out))
+        room = swept_bytes(tile, _needed(p, tile.out), *p.windows(tile.out))
+        return room + (activation_bytes(tile.results[0]) if activates_apart(op, p.taps) else 0)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         p = problem(op)
@@ -59,10 +68,20 @@ class DepthwiseConvolution(Kernel):
         groups = ceil_div(tile.out.size[1], arch().lanes)
         taps = p.kernel[0] * p.kernel[1]
         biases = tile.constants + groups * taps * F32.bytes
-        for out, source, slot in pairs(tile.results[0], x):
+
+        def block(target: LocalTensor, source: LocalTensor, slot: int) -> None:
             bias = biases + slot * F32.bytes if has_bias(op) else None
-            e.depthwise(out, source, tile.constants + slot * taps * F32.bytes, bias, sweep)
-        relu(op, tile.results[0], e)
+            e.depthwise(target, source, tile.constants + slot * taps * F32.bytes, bias, sweep)
+
+        out = tile.results[0]
+        if activates_apart(op, taps):
+            sources = blocks(x)
+            room = swept_bytes(tile, _needed(p, tile.out), *p.windows(tile.out))
+            activate_apart(e, op, out, tile.scratch + room, lambda target, n, slot: block(target, sources[n * groups + slot], slot))
+            return
+        for target, source, slot in pairs(out, x):
+            block(target, source, slot)
+        relu(op, out, e)
 
 
 def _needed(p: Problem, out: Box) -> Box:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.common import F32, is_weight
-from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, batches
+from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, batches, blocks
 from tpumlir_core.ir import Array, Operation
 from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,16 @@ class ChannelGroups:
         """Those of the tile ``out`` of a convolution from ``x`` to ``y``."""
         return cls(x[1] // groups, y[1] // groups, out.start[1], out.stop[1])
 
+    def block(self, slot: int) -> ChannelGroups:
+        """The part of it in one group of lanes."""
+        first = self.first + slot * arch().lanes
+        return ChannelGroups(self.inputs, self.outputs, first, min(first + arch().lanes, self.last))
+
+    def channels_of(self, x: LocalTensor, whole: ChannelGroups) -> LocalTensor:
+        """The input channels it needs, of those that ``whole`` needs."""
+        start, count = self.needed
+        return x.part(arch(), Box((0, start - whole.needed[0], 0, 0), (x.shape[0], count, *x.shape[2:])))
+
     @property
     def needed(self) -> Pair:
         """(first, how many) of the input channels needed; the first is a multiple of the lane count, as tiles are cut."""
@@ -125,3 +135,36 @@ class ChannelGroups:
             apart = not y.is_aligned(arch())
             for target, image in zip(batches(y), batches(source), strict=True) if apart else [(y, source)]:
                 e.convolve(target, image, filters + slot * row, None if bias is None else bias + slot * F32.bytes, sweep, accumulate)
+
+
+# --- fused activation ---------------------------------------------------------------------------------------------------
+
+CHEAP = 128  # multiply-adds a result up to which the cycles of its activation matter
+
+
+def activates_apart(op: Any, work: int) -> bool:
+    """Whether results of ``work`` multiply-adds each are better activated on their way out of scratch.
+
+    In place an element-wise instruction costs twice the cycles (tpu-mlir 1.30.2's estimate).
+    """
+    return bool(op.do_relu) and work <= CHEAP
+
+
+def activation_bytes(out: LocalTensor) -> int:
+    """Scratch bytes of ``activate_apart``: one block."""
+    return aligned_bytes(arch(), (1, 1, out.shape[2], out.shape[3]), F32)
+
+
+def activate_apart(e: Bm1684xEmitter, op: Any, out: LocalTensor, scratch: int, compute: Callable[[LocalTensor, int, int], None]) -> None:
+    """The operation block by block with its activation: ``compute(target, batch, group of lanes)`` gives a block's results."""
+    slots = ceil_div(out.shape[1], arch().lanes)
+    for index, block in enumerate(blocks(out)):
+        batch, slot = divmod(index, slots)
+        buffer = LocalTensor.aligned(arch(), scratch, block.shape, out.element)
+        if op.relu_limit > 0:
+            compute(block, batch, slot)
+            e.binary("max", buffer, block, 0.0)
+            e.binary("min", block, buffer, op.relu_limit)
+        else:
+            compute(buffer, batch, slot)
+            e.binary("max", block, buffer, 0.0)

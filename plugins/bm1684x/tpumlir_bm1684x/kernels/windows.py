@@ -127,11 +127,11 @@ def pairs(out: LocalTensor, x: LocalTensor) -> list[tuple[LocalTensor, LocalTens
         return [(out, x, 0)]
     groups = ceil_div(x.shape[1], arch().lanes)
     slots = list(range(groups)) * x.shape[0]
-    return list(zip(_blocks(out), _blocks(x), slots, strict=True))
+    return list(zip(blocks(out), blocks(x), slots, strict=True))
 
 
-def _blocks(x: LocalTensor) -> list[LocalTensor]:
-    """One tensor for each batch and each group of lanes; ``x`` begins in lane 0."""
+def blocks(x: LocalTensor) -> list[LocalTensor]:
+    """One tensor for each batch and, within it, each group of lanes; ``x`` begins in lane 0."""
     lanes = arch().lanes
     n, c, h, w = x.shape
     boxes = [Box((i, a, 0, 0), (1, min(lanes, c - a), h, w)) for i in range(n) for a in range(0, c, lanes)]
@@ -146,7 +146,7 @@ def _direct(tile: Tile, wanted: Box, rows: Window, columns: Window) -> LocalTens
     more = (box.stop[2] - wanted.stop[2], box.stop[3] - wanted.stop[3])
     fits = box.start == wanted.start and more[0] <= rows.slack and more[1] <= columns.slack
     for candidate in ([x] if fits else []) + [cut(tile, wanted)]:
-        if all(block.is_aligned(arch()) for block in _blocks(candidate)):
+        if candidate.is_aligned(arch()) or all(block.is_aligned(arch()) for block in blocks(candidate)):
             return candidate
     return None
 
