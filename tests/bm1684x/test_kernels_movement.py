@@ -45,6 +45,19 @@ def test_permute(machine: Machine, data: Any, rank: int) -> None:
     b.check(machine, b.op("Permute", b.input(*shape), order=tuple(data.draw(st.permutations(range(rank))))), tolerance=0)
 
 
+@given(n=st.integers(1, 3), c=st.integers(1, 200), w=st.integers(1, 150))
+@settings(max_examples=25, deadline=None)
+def test_exchange_of_the_last_axes(machine: Machine, n: int, c: int, w: int) -> None:
+    b = Builder()
+    b.check(machine, b.op("Permute", b.op("Relu", b.input(n, c, w)), order=(0, 2, 1)), tolerance=0)
+
+
+@pytest.mark.parametrize(("shape", "order"), [((1, 1500, 1700), (0, 2, 1)), ((2, 70, 13, 9), (0, 2, 3, 1)), ((3, 5, 7, 4), (0, 3, 1, 2))])
+def test_exchange_beyond_local_memory_and_of_images(machine: Machine, shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    b = Builder()
+    b.check(machine, b.op("Permute", b.op("Relu", b.input(*shape)), order=order), tolerance=0)
+
+
 @given(data=st.data(), rank=st.integers(1, 4), mode=st.sampled_from(["constant", "edge", "reflect", "symmetric"]))
 @settings(max_examples=40, deadline=None)
 def test_pad(machine: Machine, data: Any, rank: int, mode: str) -> None:
