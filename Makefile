@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrell
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: venv test lint demo clean
+.PHONY: venv test lint demo sweep clean
 
 venv: $(STAMP)
 
@@ -33,6 +33,11 @@ lint: $(STAMP)
 
 demo: cmodel
 	$(BIN)/python -m demo.centerface
+
+# Long measurements of correctness; each writes its findings to results/ and fails on a wrong one.
+sweep: cmodel
+	$(BIN)/python -m sweeps.conformance
+	$(BIN)/python -m sweeps.mutants
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
