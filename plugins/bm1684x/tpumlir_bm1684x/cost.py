@@ -20,7 +20,7 @@ LANE_BYTES = 1 << 18
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
 _INPUTS = {0: 64, 1: 32, 2: 1, 5: 32}
 _STRIDED = 3
-_DIVIDE = (7, 8)  # cycles a row of execution units: at least, and for each iteration (CModel's atomic_ar_get_profile)
+_DIVIDE = (15, 8)  # cycles a row of execution units: at least, and by the iteration field (CModel's atomic_ar_get_profile)
 _RSQRT = {3: 30}  # by iteration field
 
 
