@@ -9,7 +9,8 @@ import numpy as np
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Module, Operation, Value, top
 from tpumlir_core.plugins.extension_points import Interpreter
-from tpumlir_onnx.export import Builder, export
+from tpumlir_onnx.builder import Builder
+from tpumlir_onnx.export import export
 from tpumlir_onnx.session import run_onnx
 
 
