@@ -80,6 +80,11 @@ def test_division_by_zero_follows_ieee(runner: Any, weights: frozenset[int]) -> 
     np.testing.assert_array_equal(ours, row(np.inf, -np.inf, np.nan))
 
 
+@pytest.mark.parametrize("shape", [(70, 1, 1), (2, 70, 9, 1), (20,), (2, 1, 9, 1), (2, 1, 1, 1), (1,)])
+def test_division_by_what_broadcasts(runner: Any, shape: tuple[int, ...]) -> None:
+    runner.check("tpu.Div", [random((2, 70, 9, 20)), np.exp(random(shape, 1))], tolerance=1e-6, loose=True)
+
+
 def test_modulo_of_multiples_is_zero(runner: Any) -> None:
     x, y = np.meshgrid(np.arange(-40, 41, dtype=np.float32), row(-9, -7, -3, -1, 1, 2, 3, 5, 7, 9))
     _, (ours,) = runner.run("tpu.Mod", [x, y])

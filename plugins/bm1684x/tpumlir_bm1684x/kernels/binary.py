@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,7 +66,15 @@ class WeightedKernel(ChainKernel):
 
 
 class DivideKernel(ChainKernel):
-    """Quotient of all operands from the left (right with ``is_reverse``); by a small weight: a product with its reciprocal."""
+    """Quotient of all operands from the left (right with ``is_reverse``).
+
+    By a small weight it is a product with its reciprocal, prepared; by an operand that broadcasts, with the reciprocal of
+    what there is of it.
+    """
+
+    def buffers_for(self, op: Any) -> int:
+        small = [v for v in op.operands if v is not None and v.type.elements < op.output.type.elements]
+        return super().buffers_for(op) + len(small)
 
     def prepare(self, op: Any, position: int, values: Array) -> Array:
         if position == _order(op)[0]:
@@ -76,7 +85,16 @@ class DivideKernel(ChainKernel):
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
         fixed = self.constant_operands(op)
         first, *rest = _order(op)
-        chain(operands[first], [("mul" if i in fixed else "div", operands[i]) for i in rest], out, s, e)
+        steps = [("mul", operands[i]) if i in fixed else _division(operands[i], out, s, e) for i in rest]
+        chain(operands[first], steps, out, s, e)
+
+
+def _division(by: LocalTensor, out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> Step:
+    if 2 * math.prod(by.shape) > math.prod(out.shape):
+        return "div", by
+    inverse = s.take(by.shape)
+    e.divide(inverse, 1.0, by)
+    return "mul", inverse
 
 
 def _order(op: Any) -> list[int]:

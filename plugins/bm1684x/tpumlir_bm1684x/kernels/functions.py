@@ -107,7 +107,7 @@ def _exp2_slope(x: Array) -> Array:
 def reciprocal(
     out: LocalTensor, x: LocalTensor, a: LocalTensor, b: LocalTensor, e: Bm1684xEmitter
 ) -> None:
-    """``out = 1 / x`` for finite normal x with normal 1/x, within 2e-7; 10 cycles a row (AR div: 23).
+    """``out = 1 / x`` for finite normal x with normal 1/x, within 2e-7; 10 cycles a row (AR div: 31).
 
     Newton's rule y += y * (1 - x * y) three times, from an estimate by integer subtraction.
     """
