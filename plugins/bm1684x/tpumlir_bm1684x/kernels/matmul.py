@@ -185,13 +185,15 @@ class RowsInLanes(Kernel):
 
 
 class ColumnsInLanes(Kernel):
-    """Few rows times a weight. The left operand comes with K in the lanes, as a convolution leaves it, or along w."""
+    """Few rows times a weight. The left operand comes with K in the lanes, as a convolution leaves it, or along w; from
+    global memory it comes spread over lanes and w, which makes the product a convolution with a kernel as wide as w."""
 
     def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
         p = product(op)
         rows = p.total_rows
         seen = known[0] if known else None
-        left = seen if seen is not None and seen[0] == rows else (rows, 1, 1, p.inner)
+        lanes = next(c for c in range(arch().lanes, 0, -1) if p.inner % c == 0)
+        left = seen if seen is not None and seen[0] == rows else (rows, lanes, 1, p.inner // lanes)
         return Views((left, *[None] * (len(op.operands) - 1)), ((rows, 1, 1, p.columns),))
 
     def splits(self, op: Operation, views: Views) -> str:
