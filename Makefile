@@ -34,7 +34,7 @@ lint: $(STAMP)
 demo: cmodel
 	$(BIN)/python -m demo.centerface
 
-# Long measurements of correctness; each writes its findings to results/ and fails on a wrong one.
+# Long measurements of correctness; each prints a summary and writes its findings to results/.
 sweep: cmodel
 	$(BIN)/python -m sweeps.conformance
 	$(BIN)/python -m sweeps.mutants
