@@ -26,7 +26,8 @@ from tpumlir_core.cli.main import main as command
 
 RESULTS = Path("results")
 COUNT = 2000
-SECONDS = 60.0
+SECONDS = 10.0
+"""Processor time that one mutant may take."""
 LONGEST_PIECE = 24
 """The most bytes that one mutation doubles, drops or overwrites."""
 

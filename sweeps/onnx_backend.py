@@ -25,7 +25,7 @@ from tpumlir_sophgo.emitter import Engine
 CHIP = "bm1684x"
 
 
-class Bm1684xRep(BackendRep):  # type: ignore[misc]
+class Bm1684xRep(BackendRep):
     """A model that is compiled for the shapes of the inputs that it is run with."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -59,7 +59,7 @@ class Bm1684xRep(BackendRep):  # type: ignore[misc]
             return api.compile(path, chip=CHIP, options=options, session=session())
 
 
-class Bm1684xBackend(Backend):  # type: ignore[misc]
+class Bm1684xBackend(Backend):
     """The backend that ONNX's own test runner takes."""
 
     @classmethod

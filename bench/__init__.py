@@ -1,0 +1,1 @@
+"""Speed: of what is compiled, and of compiling. `make bench` prints a table and writes results/."""

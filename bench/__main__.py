@@ -1,0 +1,162 @@
+"""`python -m bench [--reference VENV] [NETWORK ...]`: cycles, seconds and memory of every network, ours and the reference's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.children import run
+from bench.networks import NETWORKS, Network, Shape, locate
+from bench.reference import VARIABLE, Reference, reference
+from tpumlir_core.errors import TpumlirError
+from tpumlir_core.plugins import TARGET, PluginManager
+from tpumlir_core.plugins.extension_points import Profile
+
+CHIP, MODE = "bm1684x", "F32"
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one network. Cycles are estimated, seconds are processor time, peaks are bytes.
+
+    ``reference_profile``: our estimate for the reference's bmodel. What starts with ``reference`` is None without one.
+    """
+
+    network: str
+    cycles: int
+    tiu: int
+    dma: int
+    file: int
+    seconds: float
+    peak: int
+    reference_cycles: int | None = None
+    reference_profile: int | None = None
+    reference_seconds: float | None = None
+    reference_peak: int | None = None
+
+    @property
+    def error(self) -> float | None:
+        """How far our estimate for the reference's bmodel is from its own."""
+        return _ratio(self.reference_profile, self.reference_cycles, -1.0)
+
+    @property
+    def cycle_ratio(self) -> float | None:
+        """Ours by the reference's, both by our estimate."""
+        return _ratio(self.cycles, self.reference_profile)
+
+    @property
+    def second_ratio(self) -> float | None:
+        """Ours by the reference's."""
+        return _ratio(self.seconds, self.reference_seconds)
+
+
+def _ratio(a: float | None, b: float | None, offset: float = 0.0) -> float | None:
+    return None if a is None or not b else a / b + offset
+
+
+COLUMNS: Sequence[tuple[str, Callable[[Row], float | None], str]] = (
+    ("cycles", lambda r: r.cycles, "{:,.0f}"),
+    ("TIU", lambda r: r.tiu, "{:,.0f}"),
+    ("DMA", lambda r: r.dma, "{:,.0f}"),
+    ("bytes", lambda r: r.file, "{:,.0f}"),
+    ("CPU s", lambda r: r.seconds, "{:.2f}"),
+    ("peak MB", lambda r: r.peak / 1e6, "{:.0f}"),
+    ("ref. cycles", lambda r: r.reference_cycles, "{:,.0f}"),
+    ("our estimate", lambda r: r.reference_profile, "{:,.0f}"),
+    ("error", lambda r: r.error, "{:+.2%}"),
+    ("ref. CPU s", lambda r: r.reference_seconds, "{:.1f}"),
+    ("cycles/ref.", lambda r: r.cycle_ratio, "{:.3f}"),
+    ("s/ref.", lambda r: r.second_ratio, "{:.3f}"),
+)
+
+
+def profile(data: bytes) -> Profile:
+    """Our estimate of a bmodel."""
+    found: Profile = PluginManager.discover().get(TARGET, CHIP).profile(data)
+    return found
+
+
+def measure(network: Network, model: Path, environment: Path | None) -> Row:
+    """Compile a network in a process of its own and compare with the reference."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        usage = run([*_command(model, network.shape), "-o", folder / "net.bmodel"], folder, os.environ)
+        data = (folder / "net.bmodel").read_bytes()
+    ours = profile(data)
+    row = Row(network.name, ours.cycles, ours.engines["tiu"], ours.engines["dma"], len(data), usage.cpu, usage.peak)
+    theirs = reference(environment, model, network.shape, CHIP, MODE)
+    return row if theirs is None else _compared(row, theirs)
+
+
+def _command(model: Path, shape: Shape) -> list[str | Path]:
+    shapes = ["--input-shapes", json.dumps([shape])] if shape else []
+    return [sys.executable, "-m", "tpumlir_core", "compile", model.resolve(), "--chip", CHIP, "--quantize", MODE, *shapes]
+
+
+def _compared(row: Row, theirs: Reference) -> Row:
+    facts = asdict(row) | {
+        "reference_cycles": theirs.cycles, "reference_profile": profile(theirs.bmodel.read_bytes()).cycles,
+        "reference_seconds": theirs.seconds, "reference_peak": theirs.peak,
+    }
+    return Row(**facts)
+
+
+def geometric_mean(values: Sequence[float]) -> float | None:
+    """None of nothing."""
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows and the geometric means of the ratios, in Markdown."""
+    lines = ["| network | " + " | ".join(title for title, _, _ in COLUMNS) + " |", "|---" + "|--:" * len(COLUMNS) + "|"]
+    for row in rows:
+        cells = ["" if (value := get(row)) is None else shape.format(value) for _, get, shape in COLUMNS]
+        lines.append(f"| {row.network} | " + " | ".join(cells) + " |")
+    means = {
+        title: geometric_mean([value for row in rows if (value := get(row)) is not None]) for title, get, _ in COLUMNS if "/" in title
+    }
+    cells = [f"{mean:.3f}" if (mean := means.get(title)) is not None else "" for title, _, _ in COLUMNS]
+    return "\n".join([*lines, "| geometric mean | " + " | ".join(cells) + " |"])
+
+
+def main() -> int:
+    """Measure, print, write results/bench.json and .md; exit code 1 where a network failed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("networks", nargs="*", help=f"of {', '.join(network.name for network in NETWORKS)}; default: all")
+    parser.add_argument("--reference", type=Path, default=os.environ.get(VARIABLE), help=f"environment with tpu-mlir (default: {VARIABLE})")
+    options = parser.parse_args()
+    unknown = set(options.networks) - {network.name for network in NETWORKS}
+    if unknown:
+        parser.error(f"no network {', '.join(sorted(unknown))}")
+    rows, failed = [], []
+    for network in NETWORKS:
+        if options.networks and network.name not in options.networks:
+            continue
+        try:
+            model = locate(network)
+            if model is None:
+                print(f"{network.name}: left out, there is no {network.file} in the cache", file=sys.stderr)
+                continue
+            rows.append(measure(network, model, options.reference))
+        except TpumlirError as error:
+            failed.append(network.name)
+            print(f"{network.name}: {error}", file=sys.stderr)
+    RESULTS.mkdir(exist_ok=True)
+    text = table(rows)
+    (RESULTS / "bench.md").write_text(f"# Benchmark, {CHIP} {MODE}\n\n{text}\n")
+    facts = [asdict(row) | {"cycle_ratio": row.cycle_ratio, "error": row.error, "second_ratio": row.second_ratio} for row in rows]
+    (RESULTS / "bench.json").write_text(json.dumps(facts, indent=1) + "\n")
+    print(text)
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
