@@ -88,7 +88,7 @@ def _outcome(worker: _Worker, ready: bool) -> Outcome[Any]:
         return Outcome("hang", text="not done in time")
     try:
         kind, value = worker.pipe.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
         worker.process.join()
         code = worker.process.exitcode or 0
         if code == -signal.SIGXCPU:

@@ -69,6 +69,8 @@ class SophgoTarget(Target):
         return inspection.profile(data, chip.new_emitter().sets, chip.cost)
 
     def compile(self, module: Module) -> Artifact:
+        if not any(op.opcode == "top.Input" for op in module.function.operations):
+            raise InputError(f"{module.name}: the network has no input, its outputs are constants; there is nothing to compile")
         started = time.perf_counter()
         program = schedule(self.chip(), Graph(module, self.kernels()))
         scheduled = time.perf_counter()

@@ -95,7 +95,7 @@ class Graph:
                 self._add(op, registry, unsupported)
         if unsupported:
             raise UnsupportedError("no kernel for", tuple(unsupported))
-        self.outputs = {self.root(v) for v in module.function.outputs}
+        self.outputs = dict.fromkeys(self.root(v) for v in module.function.outputs)
 
     def _add(self, op: Operation, registry: KernelRegistry, unsupported: list[str]) -> None:
         kernel = choose_kernel(op, registry)

@@ -7,7 +7,7 @@ the DMA engine never waits for the step that is running while loads are due.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor
 from tpumlir_sophgo.timeline import simulate
 
 HORIZON = 96  # steps that a load may be hoisted before the group that needs it
+DMA_LONGEST = 65535  # elements of a row that one transfer moves
 DMA_SLACK = 1.2  # loads begin this much earlier than their cost asks for
 
 
@@ -195,8 +196,7 @@ class Scheduler:
                 if not self.graph.is_weight(value):
                     regions[value].last = max(regions[value].last, number)
         for value in self.graph.outputs:
-            if not self.graph.is_weight(value):
-                regions[value] = Region(value.type.bytes, 0, last_group)
+            regions[value] = Region(value.type.bytes, 0, last_group)
         return regions
 
     def _traffic(self, group: GroupSteps | GlobalStep) -> tuple[list[Value], list[Value]]:
@@ -253,10 +253,14 @@ class Scheduler:
                         image = self._image(load)
                         load.lanes, load.offset = image.shape[0], self._pool.add(image)
                 values = [x.local.value for x in group.loads if isinstance(x, ValueLoad)]
-            for value in values:
-                if self.graph.is_weight(value) and id(value) not in offsets:
-                    offsets[id(value)] = self._pool.add(self.graph.weights[value.name].astype(value.type.element.numpy, copy=False))
+            self._add_weights(values, offsets)
+        self._add_weights(self.graph.outputs, offsets)
         return offsets
+
+    def _add_weights(self, values: Iterable[Value], offsets: dict[int, int]) -> None:
+        for value in values:
+            if self.graph.is_weight(value) and id(value) not in offsets:
+                offsets[id(value)] = self._pool.add(self.graph.weights[value.name].astype(value.type.element.numpy, copy=False))
 
     def _image(self, load: ConstantLoad) -> np.ndarray[Any, np.dtype[np.uint8]]:
         image = load.node.local.constants(load.node.op, load.views, load.box, self.graph.weights)
@@ -295,6 +299,9 @@ class _Emission:
         def at(position: float, action: Callable[[], None]) -> None:
             items.append((position, len(items), action))
 
+        for value in self.graph.outputs:
+            if self.graph.is_weight(value):
+                at(-1.0, lambda x=value: self._copy_constant(x))  # type: ignore[misc]
         stored: dict[Value, float] = {}
         for number, group in enumerate(groups):
             if isinstance(group, GlobalStep):
@@ -345,6 +352,15 @@ class _Emission:
         shape = (1, load.lanes, 1, words)
         local = LocalTensor(load.buffer.address, shape, ElementType.F32, (words, words, words, 1))
         self.emitter.load(local, GlobalTensor.dense(self.constants_base + load.offset, shape, ElementType.F32))
+
+    def _copy_constant(self, value: Value) -> None:
+        """A weight that is an output of the network to where outputs lie."""
+        self.emitter.layer = value.name
+        source, target, element = self._address(value), self.addresses[value], value.type.element
+        for start in range(0, value.type.elements, DMA_LONGEST):
+            shape = (1, 1, 1, min(DMA_LONGEST, value.type.elements - start))
+            there, here = (GlobalTensor.dense(base + start * element.bytes, shape, element) for base in (target, source))
+            self.emitter.move(there, here)
 
     def _step(self, step: Step) -> None:
         self.emitter.layer = step.node.op.name
