@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tpumlir_core.bmodel import BmodelNet, BmodelTensor, CommandStreams, write_bmodel
+from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Module, Operation, Value
 from tpumlir_core.plugins.extension_points import Artifact, Instruction, Profile, Target
 from tpumlir_sophgo import inspection
