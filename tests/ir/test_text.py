@@ -86,6 +86,13 @@ def test_files_come_back_the_same(name: str, tmp_path: Path) -> None:
     assert (again.read_bytes(), weights.read_bytes()) == first
 
 
+def test_the_file_says_what_the_reference_asks_for(tmp_path: Path) -> None:
+    module = read_module(sample("convolution", tmp_path))
+    module.attributes = {}
+    assert write_module(module, tmp_path / "again.mlir").name == "again_top_f32_all_weight.npz"
+    assert {"module.chip": "ALL", "module.state": "TOP_F32"}.items() <= read_module(tmp_path / "again.mlir").attributes.items()
+
+
 def test_numpy_reads_the_weights(tmp_path: Path) -> None:
     module = read_module(sample("convolution", tmp_path))
     with np.load(write_module(module, tmp_path / "again.mlir")) as arrays:

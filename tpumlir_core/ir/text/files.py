@@ -23,6 +23,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 # What zipfile and numpy raise for damaged, encrypted or absurdly large entries.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError, TypeError, MemoryError)
 MAX_TEXT_BYTES = 1 << 30
+_REQUIRED = {"module.state": "TOP_F32", "module.chip": "ALL"}
+"""Module attributes that the reference's tools ask for (tpu-mlir 1.30.2), with what they are before lowering."""
 
 
 def read_module(path: Path | str) -> Module:
@@ -51,11 +53,11 @@ def write_module(module: Module, path: Path | str) -> Path:
     Both files appear whole or not at all, and the same module gives the same bytes. Weights that no operation names are left out.
     """
     path = Path(path)
-    given = (str(module.attributes.get(name, default)) for name, default in (("module.state", "TOP_F32"), ("module.chip", "ALL")))
-    state, chip = (re.sub(r"\W", "_", text.lower()) for text in given)
+    attributes = {**_REQUIRED, **module.attributes}
+    state, chip = (re.sub(r"\W", "_", str(attributes[name]).lower()) for name in _REQUIRED)
     weight_file = path.with_name(f"{path.stem}_{state}_{chip}_weight.npz")
     flops = sum(op.flops() for op in module.function.operations)
-    attributes = {**module.attributes, "module.weight_file": weight_file.name, "module.FLOPs": flops}
+    attributes |= {"module.weight_file": weight_file.name, "module.FLOPs": flops}
     text = print_module(dataclasses.replace(module, attributes=attributes))
     names = [v.name for op in module.function.operations if op.opcode == "top.Weight" for v in op.results]
 
