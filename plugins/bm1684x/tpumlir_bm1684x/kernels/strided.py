@@ -27,8 +27,10 @@ def strided_copy(
     """Copy ``shape`` elements from byte address ``source`` to ``out`` with element strides (0 repeats the source)."""
     dims = _merged([d for d in zip(shape, out_strides, source_strides, strict=True) if d[0] != 1])
     dims = [part for d in dims for part in _short(d)]
+    if dims and 0 in dims[-1][1:]:
+        dims.append((1, 1, 1))
     while len(dims) < 4:
-        dims.insert(0, (1, 1, 1))  # CModel divides by strides even of axes of one element
+        dims.insert(0, (1, 1, 1))  # CModel divides by the w strides, even of one element
     outer, inner = dims[:-4], dims[-4:]
     for index in product(*(range(d[0]) for d in outer)):
         a = sum(i * d[1] for i, d in zip(index, outer, strict=True)) * element.bytes
