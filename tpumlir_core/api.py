@@ -52,11 +52,15 @@ def compile(
 ) -> Artifact:
     """Everything in one step: a source model, or a Top module in .mlir, to the bytes of the chip's file."""
     session = session or Session()
+    expected: dict[str, Array] | None = None
     if model.suffix == TEXT_SUFFIX:
         module = open_module(model, session=session)
     else:
-        module = transform(model, options=options, print_after=print_after, verification=verification, session=session)
-    return deploy(module, chip=chip, quantize=quantize, lowering=lowering, verification=verification, session=session)
+        module, computed = _import(model, options, "", print_after, verification, session)
+        expected = outputs_of(module, computed) if verification is not None else None
+    return deploy(
+        module, chip=chip, quantize=quantize, lowering=lowering, verification=verification, expected=expected, session=session
+    )
 
 
 def transform(
@@ -68,11 +72,14 @@ def transform(
     verification: Verification | None = None,
     session: Session | None = None,
 ) -> Module:
-    """A source model as an optimized Top module. The frontend is the one that recognizes the file, unless named.
+    """A source model as an optimized Top module. The frontend is the one that recognizes the file, unless named."""
+    return _import(model, options, frontend, print_after, verification, session or Session())[0]
 
-    ``print_after`` names passes after which the module's text goes to stderr ("all": each).
-    """
-    session = session or Session()
+
+def _import(
+    model: Path, options: ImportOptions, frontend: str, print_after: Collection[str], verification: Verification | None, session: Session
+) -> tuple[Module, dict[str, Array]]:
+    """The optimized module and, where there is something to verify, every tensor as the source framework computed it."""
     name, reader = require(FRONTEND, frontend, model, session.plugins)
     with session.stage("import", str(model)), session.plugins.calling(FRONTEND, name, "load"):
         module = reader.load(model, options)
@@ -82,7 +89,8 @@ def transform(
         with session.stage("run source", str(model)), session.plugins.calling(FRONTEND, name, "run"):
             expected = reader.run(model, verification.inputs, options)
         verify_import(model, module, expected, verification, session)
-    return module
+        return module, expected
+    return module, {}
 
 
 def deploy(
@@ -92,24 +100,27 @@ def deploy(
     quantize: str = "F32",
     lowering: LoweringOptions = LoweringOptions(),
     verification: Verification | None = None,
+    expected: Mapping[str, Array] | None = None,
     session: Session | None = None,
 ) -> Artifact:
     """A Top module as the bytes of the chip's file, with facts about it and, as "seconds", the time of every stage.
 
-    The module is used up: lowering may rewrite it in place.
+    ``expected``: the outputs that it should give on the inputs to verify with; without them an interpreter says. The
+    module is used up: lowering may rewrite it in place.
     """
     session = session or Session()
     target = session.plugins.get(TARGET, chip)
     name, quantizer = quantizer_for(quantize, session.plugins)
-    expected = {} if verification is None else expected_outputs(module, verification, session)
+    if verification is not None and expected is None:
+        expected = expected_outputs(module, verification, session)
     with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
         lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize))
-    if verification is not None:
+    if verification is not None and expected is not None:
         verify_lowering(lowered, expected, verification, session)
     with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):
         artifact = target.compile(lowered)
-    if verification is not None:
-        verify_artifact(lowered, artifact, verification, session)
+    if verification is not None and expected is not None:
+        verify_artifact(lowered, artifact, expected, verification, session)
     inner = {f"compile: {step}": seconds for step, seconds in artifact.facts.get("seconds", {}).items()}
     return dataclasses.replace(artifact, facts={**artifact.facts, "seconds": {**session.seconds, **inner}})
 

@@ -19,7 +19,8 @@ def export(builder: Builder, operation: Operation) -> bool:
     if isinstance(operation, top.Split):
         _split(builder, operation)
         return True
-    exporter = _EXPORTERS.get(type(operation))
+    # a Tpu operation is a subclass of its Top operation, with the same meaning
+    exporter = next((_EXPORTERS[kind] for kind in type(operation).__mro__ if kind in _EXPORTERS), None)
     if exporter is None or len(operation.results) != 1 or not _plain_types(operation):
         return False
     mark = builder.mark()

@@ -284,7 +284,8 @@ class PermuteGlobal(GlobalKernel):
         return None if op.output.type.elements else "an empty result"
 
     def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
-        assert isinstance(op, top.Permute) and call.operands[0] is not None
+        assert isinstance(op, top.Permute)
+        assert call.operands[0] is not None
         strides = dense_strides(op.input.shape)
         order = [strides[i] for i in op.order]
         shape = [op.input.shape[i] for i in op.order]
@@ -402,7 +403,9 @@ class GatherGlobal(GlobalKernel):
         return (values % op.input.shape[op.axis]).astype(np.uint32).view(np.uint8)
 
     def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
-        assert isinstance(op, top.Gather) and call.operands[0] is not None and op.operands[1] is not None
+        assert isinstance(op, top.Gather)
+        assert call.operands[0] is not None
+        assert op.operands[1] is not None
         shape = op.input.shape
         axis = op.axis % len(shape)
         count, rows = op.operands[1].type.elements, shape[axis]
@@ -415,14 +418,16 @@ class GatherGlobal(GlobalKernel):
                 a = call.operands[0].address + (c * rows * inner + w) * element.bytes
                 b = call.results[0].address + (c * count * inner + w) * element.bytes
                 source = GlobalTensor(a, (1, channels, rows, width), element, (0, rows * inner, inner, 1))
-                e.gather_rows(GlobalTensor(b, (1, channels, count, width), element, (0, count * inner, inner, 1)), source, call.constants, count)
+                out = GlobalTensor(b, (1, channels, count, width), element, (0, count * inner, inner, 1))
+                e.gather_rows(out, source, call.constants, count)
 
 
 class ReverseGlobal(GlobalKernel):
     """Reversal of an axis, row by row."""
 
     def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
-        assert isinstance(op, top.Reverse) and call.operands[0] is not None
+        assert isinstance(op, top.Reverse)
+        assert call.operands[0] is not None
         indices = [np.arange(n) for n in op.input.shape]
         indices[op.axis] = indices[op.axis][::-1]
         copy_indexed(e, op, call.operands[0].address, dense_strides(op.input.shape), indices, call.results[0].address)

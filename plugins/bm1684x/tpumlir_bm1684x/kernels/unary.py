@@ -241,8 +241,11 @@ class Pow2Kernel(FunctionKernel):
         return "its base is not positive" if op.const_val <= 0 else super().supports(op)
 
 
+_INTEGERS = (ElementType.SI32, ElementType.UI32, ElementType.SI16, ElementType.UI16, ElementType.SI8, ElementType.UI8)
+
+
 class CastKernel(FunctionKernel):
-    """Rounding to what another type can hold; the tensor stays F32."""
+    """Rounding to what another type can hold; the result stays F32. Integers (inputs of the network) become F32."""
 
     def __init__(self) -> None:
         super().__init__(cast, buffers=1)
@@ -250,12 +253,18 @@ class CastKernel(FunctionKernel):
     def supports(self, op: Any) -> str | None:
         if op.to.startswith(("INT", "UINT")) and op.round_mode not in _ROUNDING:
             return f"no instruction rounds {op.round_mode}"
+        if op.output.type.element is not ElementType.F32:
+            return "only F32 results"
+        if op.input.type.element in _INTEGERS:
+            return None if op.to == "F32" else f"integers become F32 only, not {op.to}"
         return super().supports(op)
 
 
 def cast(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
     """The value that type ``to`` holds for x."""
-    if op.to.startswith(("INT", "UINT")):
+    if x.element in _INTEGERS:
+        e.unary("cast", out, x)
+    elif op.to.startswith(("INT", "UINT")):
         e.unary("cast", out, x, _ROUNDING[op.round_mode])
     elif op.to in ("F16", "BF16"):
         half = s.take(out.shape, ElementType[op.to])
