@@ -15,12 +15,13 @@ from tpumlir_sophgo.isa import Format
 
 LANES = 64
 EU_BYTES = 64
-LANE_BYTES = 1 << 18
+LANE_BYTES, BANK_BYTES = 1 << 18, 1 << 14
 # Bytes of an element by precision code; inputs of one convolution step by precision code.
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
 _INPUTS = {0: 64, 1: 32, 2: 1, 5: 32}
 _STRIDED = 3
 _DIVIDE = (15, 8)  # cycles a row of execution units: at least, and by the iteration field (CModel's atomic_ar_get_profile)
+_ONE_PASS = frozenset({"copy", "copy_mb"})  # may write where they read
 _RSQRT = {3: 30}  # by iteration field
 
 
@@ -41,52 +42,50 @@ def _rows(v: Mapping[str, int], size: int) -> int:
     return v.get("res0_n", 1) * ceil_div(v.get("res0_c", 1), LANES) * ceil_div(v.get("res0_h", 1) * v.get("res0_w", 1), width)
 
 
+def _step(precision: int) -> tuple[int, int]:
+    """(results a lane, inputs) of one step of the multipliers: 4 x 64 in INT8, 4 x 32 in 16 bits, 16 x 1 in F32."""
+    return (4 if precision in (0, 1, 5) else EU_BYTES // 4), _INPUTS.get(precision, 1)
+
+
 def _convolution(fmt: Format, v: Mapping[str, int]) -> int:
-    precision = v.get("opd0_prec", 0)
-    width = 4 if precision in (0, 1, 5) else EU_BYTES // 4
+    width, inputs = _step(v.get("opd0_prec", 0))
     rows = v.get("res0_n", 1) * ceil_div(v["res0_c"], LANES) * ceil_div(v["res0_h"] * v["res0_w"], width)
-    return rows * ceil_div(v["opd0_c"], _INPUTS.get(precision, 1)) * v["opd1_h"] * v["opd1_w"]
+    return rows * ceil_div(v["opd0_c"], inputs) * v["opd1_h"] * v["opd1_w"]
 
 
 def _pooling(fmt: Format, v: Mapping[str, int]) -> int:
-    """Windows that step in both directions cost three times; rows of windows of one row do not share a row of execution units.
-
-    (CModel's atomic_pool_depthwise_get_profile, called.)
-    """
-    width = EU_BYTES // _BYTES[v.get("opd0_prec", 0)]
-    height, breadth = v.get("res0_h", 1), v.get("res0_w", 1)
-    rows = height * ceil_div(breadth, width) if v["opd1_h"] == 1 else ceil_div(height * breadth, width)
-    groups = ceil_div(v.get("res0_c", 1) + v["res0_addr"] // LANE_BYTES, LANES)
-    both = v.get("res_op_y_str", 1) > 1 and v.get("res_op_x_str", 1) > 1
-    return v.get("res0_n", 1) * groups * rows * v["opd1_h"] * v["opd1_w"] * (3 if both else 1)
+    """Windows that step both ways are paid three times; where each row shrinks to one result, rows do not share a word."""
+    size = max(_BYTES[v.get(f"{name}_prec", 0)] for name in ("res0", "opd0"))
+    rows, taps = _rows(v, size), v["opd1_h"] * v["opd1_w"]
+    step_h, step_w = v.get("res_op_y_str", 1), v.get("res_op_x_str", 1)
+    if step_h > 1 and step_w > 1:
+        return 3 * rows * taps
+    if step_w == 1 and v.get("res0_w", 1) == 1 and v.get("opd0_w", 1) > 1:
+        rows = v.get("res0_n", 1) * ceil_div(v.get("res0_c", 1), LANES) * v.get("res0_h", 1)
+    return rows * taps
 
 
 def _arithmetic(fmt: Format, v: Mapping[str, int]) -> int:
-    operands = v.get("tsk_opd_num", 1)
-    names = ("opd0", "opd1")[:operands]
+    names = ("opd0", "opd1")[: v.get("tsk_opd_num", 1)]
     tensors = [name for name in names if not v.get(f"{name}_const")]
     size = max(_BYTES[v.get(f"{name}_prec", 0)] for name in ("res0", *names))
-    rows, variant = _rows(v, size), fmt.variant_name(v)
+    rows, variant, width = _rows(v, size), fmt.variant_name(v), EU_BYTES // size
     if variant == "div":
         return rows * (_DIVIDE[0] + _DIVIDE[1] * v.get("opd2_n_str", 0))
-    strided = [name for name in ("res0", *tensors) if v.get(f"{name}_str", 0) == _STRIDED]
-    rows *= max((_scatter(v, name, EU_BYTES // size) for name in strided), default=1)
-    in_place = variant != "copy" and any(v.get(f"{name}_addr", 0) == v.get("res0_addr", 0) for name in tensors)
-    both = {"opd0", "opd1"} <= set(strided) and not v.get("opd1_n_str")
-    return rows * (2 if in_place or both else 1)
+    read = sum(_scatter(v, name, width) for name in tensors)
+    in_place = variant not in _ONE_PASS and any(v.get(f"{name}_addr", 0) == v.get("res0_addr", 0) for name in tensors)
+    return rows * max(1, read, _scatter(v, "res0", width)) * (2 if in_place else 1)
 
 
 def _scatter(v: Mapping[str, int], name: str, width: int) -> int:
-    """Words of ``width`` elements that a strided tensor takes for one word of the result."""
+    """Words of ``width`` elements that a tensor takes for one word of the result; 0: not strided, or one value for a whole row."""
     h, w = v.get("res0_h", 1), v.get("res0_w", 1)
     step_h, step_w = v.get(f"{name}_h_str", 0), v.get(f"{name}_w_str", 0)
-    if step_w > 1 and w > 1:
+    if v.get(f"{name}_str", 0) != _STRIDED or (h > 1 and (step_h, step_w) == (1, 0)):
+        return 0
+    if step_w > 1:
         return min(width, step_w)
-    if step_h in (0, w):
-        return 1
-    words = ceil_div(h * step_h, width)
-    if h > 1:
-        words = min(words, h * ceil_div(w, width))
+    words = ceil_div(h * step_h, width) if step_h - w < width else h * ceil_div(step_h % width + w, width)
     return max(1, words // ceil_div(h * w, width))
 
 
@@ -101,9 +100,10 @@ def _matrix(fmt: Format, v: Mapping[str, int]) -> int:
 
 
 def _matrix2(fmt: Format, v: Mapping[str, int]) -> int:
-    width = EU_BYTES // _BYTES[v.get("opd0_prec", 0)]
+    precision = v.get("opd0_prec", 0)
+    width, inputs = _step(precision)
     inner = v["opd1_w"] if fmt.variant_name(v) in ("nt", "tt") else v["opd1_c"]
-    return ceil_div(v["res0_c"], LANES) * ceil_div(v["res0_w"], width) * inner
+    return ceil_div(v["res0_c"], LANES) * ceil_div(v["res0_w"], width) * ceil_div(inner, inputs)
 
 
 def _special(fmt: Format, v: Mapping[str, int]) -> int:
@@ -119,25 +119,33 @@ def _compare(fmt: Format, v: Mapping[str, int]) -> int:
 
 
 def _transform(fmt: Format, v: Mapping[str, int]) -> int:
-    variant = fmt.variant_name(v)
-    lane = v.get("res0_addr", 0) // LANE_BYTES
-    rows = _rows({**v, "res0_c": v.get("res0_c", 1) + lane}, _BYTES[v.get("res0_prec", 0)])
+    variant, size = fmt.variant_name(v), _BYTES[v.get("res0_prec", 0)]
+    if variant in ("cw_transpose", "wc_transpose"):
+        return v.get("res0_n", 1) * v.get("res0_h", 1) * ceil_div(v.get("res0_w", 1), EU_BYTES // size)
+    channels = v.get("res0_c", 1)
+    rows = _rows({**v, "res0_c": channels + v.get("res0_addr", 0) // LANE_BYTES}, size)
     if variant == "lane_copy":
-        return rows * v.get("res0_c", 1)
-    if variant == "static_broadcast":
-        return rows
-    return rows * (2 if v.get("res0_addr", 0) == v.get("opd0_addr", 0) or variant != "lane_broadcast" else 1)
+        return rows * channels
+    in_place = variant == "lane_broadcast" and v.get("res0_addr", 0) == v.get("opd0_addr", 0)
+    return rows * (2 if in_place else 1)
 
 
 def _gather(fmt: Format, v: Mapping[str, int]) -> int:
-    return v.get("res0_n", 1) * ceil_div(v["res0_c"], LANES) * v["res0_w"]
+    picked = v["opd0_h"] * v["opd0_w"] if "scatter" in fmt.variant_name(v) else v["res0_w"]
+    return v.get("res0_n", 1) * ceil_div(v["res0_c"], LANES) * picked
 
 
 def _linear(fmt: Format, v: Mapping[str, int]) -> int:
     return _rows(v, _BYTES[v.get("res0_prec", 0)])  # CModel's atomic_fused_linear_get_profile
 
 
+def _requantize(fmt: Format, v: Mapping[str, int]) -> int:
+    size = max(_BYTES[v.get(f"{name}_prec", 0)] for name in ("res0", "opd0"))
+    banks = [v.get(f"{name}_addr", 0) % LANE_BYTES // BANK_BYTES for name in ("res0", "opd0")]
+    return _rows(v, size) * (2 if banks[0] == banks[1] else 1)
+
+
 _RULES = {
     "CONV": _convolution, "PorD": _pooling, "AR": _arithmetic, "MM": _matrix, "MM2": _matrix2, "SFU": _special, "CMP": _compare,
-    "TRANS_BC": _transform, "TRANS_sBC": _transform, "LIN": _linear, "SG": _gather,
+    "TRANS_BC": _transform, "TRANS_sBC": _transform, "LIN": _linear, "SG": _gather, "RQ_sDQ": _requantize,
 }

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 
 from tpumlir_sophgo.isa import Format
 
-GLOBAL_START = 0x1_0000_0000  # addresses below are on the chip: local memory
+GLOBAL_START = 0x1000_0000  # addresses below are local or static memory; the SRAM of the chip counts as global
 RUN = 256  # bytes that the shortest run of adjacent elements is paid as
 CHANNEL = 4096  # bytes until the next channel of global memory
 CHANNELS = 4
 # Bytes a cycle by (source is global, destination is global).
-_BANDWIDTH = {(True, False): 58, (False, True): 44, (True, True): 28, (False, False): 58}
+_BANDWIDTH = {(True, False): 58, (False, True): 44, (True, True): 28, (False, False): 28}
 _FILL_BANDWIDTH, _GATHER_BANDWIDTH = 58, 64
 # What a moved tensor takes in the estimate is bytes of 2**30 a second at 10**9 cycles a second; other commands: 10**9.
 _GIB, _GB = 1 << 30, 10**9
@@ -36,8 +36,9 @@ def transfer_cycles(fmt: Format, v: Mapping[str, int]) -> int:
     if fmt.name.endswith("DMA_matrix"):
         return max(1, _matrix_bytes(fmt, v, route[0]) // _BANDWIDTH[route])
     if fmt.variant_name(v) == "broadcast":
-        return max(1, _elements(v, "dst") * _size(v) // _BANDWIDTH[route])
-    return max(1, _tensor_bytes(v, route) * _GIB // (_BANDWIDTH[route] * _GB))
+        n, _, h, w = _extents(v, "src")
+        return max(1, n * h * max(RUN, w * _size(v)) // _BANDWIDTH[route])
+    return max(1, _tensor_bytes(v, route, fmt.variant_name(v) == "transpose") * _GIB // (_BANDWIDTH[route] * _GB))
 
 
 def _is_global(v: Mapping[str, int], side: str) -> bool:
@@ -46,11 +47,6 @@ def _is_global(v: Mapping[str, int], side: str) -> bool:
 
 def _size(v: Mapping[str, int]) -> int:
     return _BYTES[v.get("src_format", 2)]
-
-
-def _elements(v: Mapping[str, int], side: str) -> int:
-    n, c, h, w = _extents(v, side)
-    return n * c * h * w
 
 
 def _extents(v: Mapping[str, int], side: str) -> tuple[int, int, int, int]:
@@ -87,13 +83,15 @@ def _runs(v: Mapping[str, int], extents: tuple[int, int, int, int], sides: tuple
     return w * size, n * c * h
 
 
-def _tensor_bytes(v: Mapping[str, int], route: tuple[bool, bool]) -> int:
+def _tensor_bytes(v: Mapping[str, int], route: tuple[bool, bool], transposes: bool) -> int:
     sides = tuple(side for side, is_global in zip(("src", "dst"), route, strict=True) if is_global)
     extents = _extents(v, "src")
     run, runs = _runs(v, extents, sides)
     paid = runs * max(RUN, run)
     for side in sides:
-        paid = paid * CHANNELS // _channels_used(v, extents, side)
+        n, c, h, w = extents
+        swapped = side == "dst" and transposes
+        paid = paid * CHANNELS // _channels_used(v, (c, n, h, w) if swapped else extents, side)
     return paid
 
 
