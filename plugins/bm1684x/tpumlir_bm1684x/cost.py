@@ -54,15 +54,16 @@ def _convolution(fmt: Format, v: Mapping[str, int]) -> int:
 
 
 def _pooling(fmt: Format, v: Mapping[str, int]) -> int:
-    """Windows that step both ways are paid three times; where each row shrinks to one result, rows do not share a word."""
-    size = max(_BYTES[v.get(f"{name}_prec", 0)] for name in ("res0", "opd0"))
-    rows, taps = _rows(v, size), v["opd1_h"] * v["opd1_w"]
-    step_h, step_w = v.get("res_op_y_str", 1), v.get("res_op_x_str", 1)
-    if step_h > 1 and step_w > 1:
-        return 3 * rows * taps
-    if step_w == 1 and v.get("res0_w", 1) == 1 and v.get("opd0_w", 1) > 1:
-        rows = v.get("res0_n", 1) * ceil_div(v.get("res0_c", 1), LANES) * v.get("res0_h", 1)
-    return rows * taps
+    """Windows that step in both directions cost three times; rows of windows of one row do not share a row of execution units.
+
+    (CModel's atomic_pool_depthwise_get_profile, called.)
+    """
+    width = EU_BYTES // max(_BYTES[v.get(f"{name}_prec", 0)] for name in ("res0", "opd0"))
+    height, breadth = v.get("res0_h", 1), v.get("res0_w", 1)
+    rows = height * ceil_div(breadth, width) if v["opd1_h"] == 1 else ceil_div(height * breadth, width)
+    groups = ceil_div(v.get("res0_c", 1) + v.get("res0_addr", 0) // LANE_BYTES, LANES)
+    both = v.get("res_op_y_str", 1) > 1 and v.get("res_op_x_str", 1) > 1
+    return v.get("res0_n", 1) * groups * rows * v["opd1_h"] * v["opd1_w"] * (3 if both else 1)
 
 
 def _arithmetic(fmt: Format, v: Mapping[str, int]) -> int:
