@@ -130,6 +130,7 @@ def _stage(path: Path, net: Net, inputs: Mapping[str, Array]) -> NetParameter:
 
 
 def _fits(stage: NetParameter, declared: tuple[int, ...], given: tuple[int, ...]) -> bool:
+    given = given or (1,)  # a bmodel has no scalars
     if not stage.is_dynamic:
         return declared == given
     return len(declared) == len(given) and all(1 <= size <= limit for size, limit in zip(given, declared, strict=True))
