@@ -18,7 +18,7 @@ CHANNEL = 4096  # bytes until the next channel of global memory
 CHANNELS = 4
 # Bytes a cycle by (source is global, destination is global).
 _BANDWIDTH = {(True, False): 58, (False, True): 44, (True, True): 28, (False, False): 28}
-_FILL_BANDWIDTH, _GATHER_BANDWIDTH = 58, 64
+_FILL_BANDWIDTH, _PLAIN_BANDWIDTH = 58, 64
 # What a moved tensor takes in the estimate is bytes of 2**30 a second at 10**9 cycles a second; other commands: 10**9.
 _GIB, _GB = 1 << 30, 10**9
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
@@ -28,8 +28,8 @@ def transfer_cycles(fmt: Format, v: Mapping[str, int]) -> int:
     """Cycles of a transfer of this format with these field values, one at least."""
     if fmt.name == "sDMA_sys":
         return 1
-    if fmt.name in ("DMA_gather", "DMA_scatter"):
-        return max(1, _gathered_bytes(v) // _GATHER_BANDWIDTH)
+    if fmt.name in _PLAIN:
+        return max(1, _PLAIN[fmt.name](v) * _size(v) // _PLAIN_BANDWIDTH)
     if v.get("fill_constant"):
         return max(1, _filled_bytes(v) // _FILL_BANDWIDTH)
     route = (_is_global(v, "src"), _is_global(v, "dst"))
@@ -54,8 +54,17 @@ def _extents(v: Mapping[str, int], side: str) -> tuple[int, int, int, int]:
     return n, c, h, w
 
 
-def _gathered_bytes(v: Mapping[str, int]) -> int:
-    return max(1, v["index_csize"]) * max(1, v["index_hsize"]) * max(1, v["src_wsize"]) * _size(v)
+def _gathered(v: Mapping[str, int]) -> int:
+    return max(1, v["index_csize"]) * max(1, v["index_hsize"]) * max(1, v["src_wsize"])
+
+
+def _moved(v: Mapping[str, int]) -> int:
+    n, c, h, w = _extents(v, "src")
+    return n * c * h * w
+
+
+def _general(v: Mapping[str, int]) -> int:
+    return v["src_cstride"] * max(1, v.get("dst_csize", 1))
 
 
 def _filled_bytes(v: Mapping[str, int]) -> int:
@@ -64,9 +73,12 @@ def _filled_bytes(v: Mapping[str, int]) -> int:
 
 
 def _matrix_bytes(fmt: Format, v: Mapping[str, int], loads: bool) -> int:
-    """The part of a row that goes to one lane is paid as 256 bytes at least."""
+    """The part of a row that goes to one lane is paid as 256 bytes at least; transposing costs a third more."""
     size = _size(v)
-    matrix, local = ("src", "dst") if loads else ("dst", "src")
+    if fmt.name.startswith("s"):
+        matrix, local = "global", "local"
+    else:
+        matrix, local = ("src", "dst") if loads else ("dst", "src")
     part = max(1, v[f"{local}_wsize"] * size)
     paid = v[f"{matrix}_hsize"] * v[f"{matrix}_wsize"] * size * max(RUN, part) // part
     return paid * 4 // 3 if fmt.variant_name(v) == "transpose" else paid
@@ -86,7 +98,7 @@ def _runs(v: Mapping[str, int], extents: tuple[int, int, int, int], sides: tuple
 def _tensor_bytes(v: Mapping[str, int], route: tuple[bool, bool], transposes: bool) -> int:
     sides = tuple(side for side, is_global in zip(("src", "dst"), route, strict=True) if is_global)
     extents = _extents(v, "src")
-    run, runs = _runs(v, extents, sides)
+    run, runs = _runs(v, extents, sides or ("src", "dst"))
     paid = runs * max(RUN, run)
     for side in sides:
         n, c, h, w = extents
@@ -99,6 +111,8 @@ def _channels_used(v: Mapping[str, int], extents: tuple[int, int, int, int], sid
     """Channels that the runs of one side touch in the first 16 KiB from the address of the transfer."""
     size = _size(v)
     run, _ = _runs(v, extents, (side,))
+    if run > (CHANNELS - 1) * CHANNEL:
+        return CHANNELS
     joined = run > size * extents[3] or extents[2] == 1
     dense, starts = 0, [0]
     for axis, count in zip("nc" if joined else "nch", extents, strict=False):
@@ -109,7 +123,15 @@ def _channels_used(v: Mapping[str, int], extents: tuple[int, int, int, int], sid
             near = range(min(count, -(-CHANNELS * CHANNEL // stride)))
             starts = [start + index * stride for start in starts for index in near]
     parts = -(-run // CHANNEL)
+    if len(starts) == 1:
+        return min(CHANNELS, dense // CHANNEL + parts)
     touched: set[int] = set()
     for start in starts:
         touched.update(range(start // CHANNEL, min(CHANNELS, (start + dense) // CHANNEL + parts)))
-    return len(touched) or 1
+    return len(touched)
+
+
+# Elements of the commands that are paid by their bytes alone (the emulator's atomic_gdma_*_get_profile, called).
+_PLAIN = {
+    "DMA_gather": _gathered, "DMA_scatter": _gathered, "DMA_cw_transpose": _moved, "DMA_general": _general, "sDMA_general": _general,
+}
