@@ -99,6 +99,14 @@ def test_a_look_inside(work: Path, tpumlir: Any, compiled: bytes) -> None:
     assert any("CONV" in line["name"] for line in lines)
     profile = json.loads(tpumlir("profile", "net.bmodel", "--json").stdout)
     assert max(profile["engines"].values()) <= profile["cycles"] <= sum(profile["engines"].values())
+    assert [(layer["name"], layer["operation"]) for layer in profile["layers"]] == [("x", "Input"), ("r_Relu", "Conv"), ("y_Add", "Add")]
+    ends = {"tiu": 1, "dma": 1}  # the end command of each stream, one cycle, is no layer's
+    for engine, cycles in profile["engines"].items():
+        assert sum(layer["engines"][engine] for layer in profile["layers"]) == cycles - ends[engine]
+    assert sum(layer["bytes"] for layer in profile["layers"]) == profile["bytes"]
+    assert all(layer["start"] + layer["cycles"] <= profile["cycles"] for layer in profile["layers"])
+    text = tpumlir("profile", "net.bmodel").stdout
+    assert [line.split()[:2] for line in text.splitlines()[-3:]] == [["x", "Input"], ["r_Relu", "Conv"], ["y_Add", "Add"]]
 
 
 def test_a_reader_may_stop_reading(work: Path, compiled: bytes) -> None:

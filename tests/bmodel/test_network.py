@@ -18,9 +18,11 @@ from tpumlir_core.bmodel import (
     extract,
     extract_all,
     read_model,
+    read_notes,
     write_bmodel,
     write_model,
 )  # fmt: skip
+from tpumlir_core.bmodel.schema import NetParameter
 from tpumlir_core.errors import InputError, InternalError
 from tpumlir_core.ir.types import ElementType
 
@@ -108,3 +110,28 @@ def test_nothing_to_combine_or_extract() -> None:
 def test_faults_of_the_compiler_are_found(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InternalError, match=message):
         write_bmodel([_net(**changes)])
+
+
+def test_notes_are_read_back_and_cost_no_space() -> None:
+    notes = {"layers": {"names": ["größe"], "tiu": [0, 1]}, "other": 1.5}
+    plain, noted = write_bmodel([_net()]), write_bmodel([_net(notes=notes)])
+    (stage,) = read_model(noted).net[0].parameter
+    assert read_notes(stage) == notes
+    assert len(noted) == len(plain)
+    assert read_notes(read_model(plain).net[0].parameter[0]) == {}
+
+
+@pytest.mark.parametrize("found", [b"[1, 2]", b"{}", b'{"tpumlir": 3}', b"\xff\xfe", b"[" * 100_000, b"1" * 10_000])
+def test_what_others_put_there_is_no_note(found: bytes) -> None:
+    assert read_notes(NetParameter(tensor_loc=found)) == {}
+
+
+def test_binaries_that_a_runtime_reads_stay_aligned_behind_notes() -> None:
+    data = write_bmodel([_net(name, coeff=name.encode() * 50, notes={"name": name}) for name in ("n", "m")])
+    for net in read_model(data).net:
+        (stage,) = net.parameter
+        assert stage.coeff_mem is not None
+        for binary in (stage.coeff_mem.binary_coeff, stage.cmd_group[0].binary_bdc, stage.cmd_group[0].binary_gdma):
+            assert binary is not None
+            assert data.index(binary) % 4096 == 0
+        assert read_notes(stage) == {"name": net.name}

@@ -97,7 +97,7 @@ def test_flatbuffers_own_reader_agrees(tensor: schema.Tensor) -> None:
 
     from tpumlir_core.bmodel.flatbuffer import Encoder
 
-    data = bytearray(Encoder(lambda blob: (0, len(blob))).finish(tensor))
+    data = bytearray(Encoder(lambda blob, field: (0, len(blob))).finish(tensor))
     table = Table(data, int.from_bytes(data[:4], "little"))
     for number, flags, value in (
         (1, numbers.Uint32Flags, tensor.data_type), (3, numbers.Uint64Flags, tensor.device_addr),

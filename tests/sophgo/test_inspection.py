@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tpumlir_bm1684x.chip import instruction_sets
-from tpumlir_core.bmodel import BmodelNet, BmodelTensor, CommandStreams, write_bmodel
+from tpumlir_core.bmodel import BmodelNet, BmodelTensor, CommandStreams, combine, read_model, write_bmodel, write_model
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import ElementType
-from tpumlir_sophgo.emitter import Command, Engine
-from tpumlir_sophgo.inspection import disassemble, profile
+from tpumlir_sophgo.emitter import Engine
+from tpumlir_sophgo.inspection import Figures, disassemble, profile
 
 SETS = instruction_sets()
 CYCLES = {Engine.TIU: 10, Engine.DMA: 7}
 NEURONS = 0x100000000
 
 
-class FixedCost:
-    """Every command of an engine takes as long."""
-
-    def cycles(self, command: Command) -> int:
-        return CYCLES[command.engine]
+FIGURES = Figures(lambda command: CYCLES[command.engine], lambda command: 64 if command.engine is Engine.DMA else 0)
 
 
-def compiled(*groups: CommandStreams) -> bytes:
+def compiled(*groups: CommandStreams, layers: object = None) -> bytes:
     tensor = BmodelTensor("x", ElementType.F32, (4,), NEURONS, 16)
-    return write_bmodel([BmodelNet("net", "BM1684X", (tensor,), (tensor,), b"", NEURONS, NEURONS, 16, groups)])
+    notes = {} if layers is None else {"layers": layers}
+    return write_bmodel([BmodelNet("net", "BM1684X", (tensor,), (tensor,), b"", NEURONS, NEURONS, 16, groups, notes=notes)])
 
 
 def group(tiu_waits: list[int], dma_waits: list[int], padding: bytes = bytes(48)) -> CommandStreams:
@@ -63,18 +62,20 @@ def test_every_command_is_listed_once_and_padding_is_not() -> None:
     ],
 )
 def test_cycles_by_hand(tiu: list[int], dma: list[int], cycles: int) -> None:
-    found = profile(compiled(group(tiu, dma)), SETS, FixedCost())
+    found = profile(compiled(group(tiu, dma)), SETS, FIGURES)
     assert found.cycles == cycles
     assert dict(found.engines) == {"tiu": 10 * len(tiu), "dma": 7 * len(dma)}
+    assert found.bytes == 64 * len(dma)
+    assert found.layers == []
 
 
 def test_groups_run_one_after_the_other() -> None:
-    assert profile(compiled(group([1], [0]), group([0], [0])), SETS, FixedCost()).cycles == 17 + 10
+    assert profile(compiled(group([1], [0]), group([0], [0])), SETS, FIGURES).cycles == 17 + 10
 
 
 def test_streams_that_wait_for_each_other_are_an_error() -> None:
     with pytest.raises(InputError, match=r"net/0/0.*wait for each other"):
-        profile(compiled(group([1], [1])), SETS, FixedCost())
+        profile(compiled(group([1], [1])), SETS, FIGURES)
 
 
 @pytest.mark.parametrize("rest", [b"", b"\x55" * 64])
@@ -83,3 +84,40 @@ def test_a_command_that_makes_no_sense_is_named(rest: bytes) -> None:
     broken = CommandStreams(streams.tiu[: SETS[Engine.TIU]["sAR"].size] + rest, 2, streams.dma, 1)
     with pytest.raises(InputError, match=r"net/0/0, tiu command 1: no"):
         list(disassemble(compiled(broken), SETS))
+
+
+# Two groups: load, add, add / load, add, store, each with its end commands last.
+TWO_GROUPS = (group([1, 0, 0], [0, 0]), group([1, 0], [0, 1, 0]))
+TABLE = {"names": ["a", "b"], "operations": ["Add", "Mul"], "tiu": [0, 1, 1, 2], "dma": [0, 1, 1, 2]}
+
+
+def test_layers_by_hand() -> None:
+    found = profile(compiled(*TWO_GROUPS, layers=TABLE), SETS, FIGURES)
+    second = 7 + 3 * 10  # when the first group ends
+    assert found.cycles == second + 7 + 10 + 2 * 7
+    first, other = found.layers
+    assert (first.name, first.operation, first.start, first.cycles, first.bytes) == ("a", "Add", 0, 7 + 10, 64)
+    assert dict(first.engines) == {"tiu": 10, "dma": 7}
+    assert (other.start, other.cycles, other.bytes) == (17, second + 7 + 10 + 7 - 17, 2 * 64)
+    assert dict(other.engines) == {"tiu": 20, "dma": 14}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tiu": [0, 1, 1, 1]}, {"tiu": [0, 1, 2, 2]}, {"tiu": [0, -1, 1, 4]}, {"tiu": [0, 1, 1]}, {"tiu": None}, {"dma": ["0", 3]},
+        {"names": ["a"]}, {"names": 7}, {"tiu": [0, 10**30]},
+    ],
+)  # fmt: skip
+def test_a_table_that_does_not_fit_is_none(change: dict[str, object]) -> None:
+    found = profile(compiled(*TWO_GROUPS, layers={**TABLE, **change}), SETS, FIGURES)
+    assert (found.cycles, found.layers) == (68, [])
+
+
+def test_stages_of_one_file_are_told_apart() -> None:
+    one, other = (read_model(compiled(*TWO_GROUPS, layers=TABLE)) for _ in range(2))
+    (net,) = other.net
+    both = write_model(combine([one, replace(other, net=(replace(net, name="second"),))]))
+    assert [(layer.network, layer.name) for layer in profile(both, SETS, FIGURES).layers] == [
+        ("net/0", "a"), ("net/0", "b"), ("second/0", "a"), ("second/0", "b"),
+    ]  # fmt: skip

@@ -1,7 +1,8 @@
 """The bmodel file: a 64-byte header, the flatbuffer, then the binaries.
 
 Header, little-endian u32: magic 0xFF55AAEE, header bytes, flatbuffer bytes, bytes of the binaries; the rest 0 (tpu-mlir
-1.30.2, seen). Every binary starts at a multiple of 4096 in the file, as the reference writes it: a runtime may map it.
+1.30.2, seen). Every binary that a runtime reads starts at a multiple of 4096 in the file, as the reference writes it: a runtime
+may map it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ HEADER_BYTES = 64
 ALIGNMENT = 4096
 """Alignment of the binaries in the file, bytes."""
 _HEADER = struct.Struct("<4I")
+_UNMAPPED = frozenset({"tensor_loc"})
+"""Binaries that no runtime reads: they fill the space up to the next aligned one."""
 _HEAD_BYTES = 64
 """Binaries of one size that begin with equal bytes are compared whole."""
 
@@ -45,27 +48,30 @@ def read_model(data: bytes | memoryview) -> Model:
 
 def write_model(model: Model) -> bytes:
     """The file of a model. Binaries with equal bytes are stored once. The same model gives the same bytes."""
-    stored: dict[tuple[int, bytes], list[tuple[bytes | memoryview, int]]] = {}
+    stored: dict[tuple[bool, int, bytes], list[tuple[bytes | memoryview, int]]] = {}
     chunks: list[bytes | memoryview] = []
     end = 0
 
-    def place(data: bytes | memoryview) -> tuple[int, int]:
+    def place(data: bytes | memoryview, field: str) -> tuple[int, int]:
         nonlocal end
         if not len(data):
             return 0, 0
-        alike = stored.setdefault((len(data), bytes(data[:_HEAD_BYTES])), [])
+        unmapped = field in _UNMAPPED
+        alike = stored.setdefault((unmapped, len(data), bytes(data[:_HEAD_BYTES])), [])
         for known, start in alike:
             if known == data:
                 return start, len(data)
-        start = end
+        padding = 0 if unmapped else -end % ALIGNMENT
+        start = end + padding
         alike.append((data, start))
-        padding = -len(data) % ALIGNMENT
-        chunks.extend((data, bytes(padding)))
-        end += len(data) + padding
+        chunks.extend((bytes(padding), data))
+        end = start + len(data)
         return start, len(data)
 
     tables = Encoder(place).finish(model)
     tables += bytes(-(HEADER_BYTES + len(tables)) % ALIGNMENT)
+    chunks.append(bytes(-end % ALIGNMENT))
+    end += -end % ALIGNMENT
     if max(len(tables), end) >= 1 << 32:
         raise InputError(f"the bmodel's binaries are {end} bytes; its header counts up to 4 GiB: compile the network in parts")
     header = _HEADER.pack(MAGIC, HEADER_BYTES, len(tables), end).ljust(HEADER_BYTES, b"\0")

@@ -155,9 +155,9 @@ class Decoder:
 
 
 class Encoder:
-    """Writes a table with all it holds; ``place(data)`` stores a Binary's bytes and gives (start, size)."""
+    """Writes a table with all it holds; ``place(data, field)`` stores a Binary's bytes and gives (start, size)."""
 
-    def __init__(self, place: Callable[[bytes | memoryview], tuple[int, int]]) -> None:
+    def __init__(self, place: Callable[[bytes | memoryview, str], tuple[int, int]]) -> None:
         import flatbuffers
 
         self._builder = flatbuffers.Builder(4096)
@@ -211,7 +211,7 @@ class Encoder:
         self._builder.Prepend(flags[slot.of], value)
 
     def _struct(self, slot: _Slot, value: Any) -> None:
-        words = self._place(value) if slot.of is Binary else tuple(getattr(value, field.name) for field in fields(value))
+        words = self._place(value, slot.name) if slot.of is Binary else tuple(getattr(value, field.name) for field in fields(value))
         self._builder.Prep(slot.alignment, struct.calcsize(slot.format))
         for word in reversed(words):
             (self._builder.PrependUint64 if slot.of is Binary else self._builder.PrependUint32)(word)

@@ -8,11 +8,13 @@ contiguous range each, the neurons above the weights, inputs and outputs among t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from tpumlir_core.bmodel import schema
 from tpumlir_core.bmodel.container import write_model
+from tpumlir_core.bmodel.notes import encode_notes
 from tpumlir_core.errors import InternalError
 from tpumlir_core.ir.types import ElementType
 
@@ -76,7 +78,7 @@ class BmodelNet:
     """A network compiled for one set of shapes. Networks of one name in one file are that network's stages.
 
     ``chip``: as the runtime spells it (upper case). Addresses are the device addresses in the streams; ``neuron_bytes``
-    spans inputs, outputs and everything between.
+    spans inputs, outputs and everything between. ``notes``: JSON values for people and tools (see ``notes.py``).
     """
 
     name: str
@@ -89,6 +91,7 @@ class BmodelNet:
     neuron_bytes: int
     groups: tuple[CommandStreams, ...]
     weights: tuple[WeightLocation, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_bmodel(nets: Sequence[BmodelNet], version: str = "") -> bytes:
@@ -147,6 +150,7 @@ def _stage(net: BmodelNet) -> schema.NetParameter:
         sub_net=(subnet,),
         ctx_sizes=(net.neuron_bytes,),
         core_num=1,
+        tensor_loc=encode_notes(net.notes),
         dynamic_ctx_addr=net.neuron_address,
         dynamic_coeff_offset=len(net.coeff),
         dynamic_combined_coeff_offset=len(net.coeff),

@@ -18,12 +18,16 @@ def print_json(facts: Any) -> None:
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Columns of plain text, as wide as their content: whole names even in a narrow terminal or a pipe."""
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> None:
+    """Columns of plain text, as wide as their content: whole names even in a narrow terminal or a pipe.
+
+    The columns whose headers are in ``numbers`` are flush right.
+    """
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(headers, *lines, strict=True)]
+    sides = [">" if header in numbers else "<" for header in headers]
     for line in [list(headers), ["-" * width for width in widths], *lines]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        click.echo("  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip())
 
 
 class Progress:

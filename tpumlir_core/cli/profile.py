@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,36 @@ def command(file: Path, as_json: bool) -> None:
         return
     click.echo(f"{file}: {profile.cycles:,} cycles on {name} (estimated)")
     for engine, cycles in profile.engines.items():
-        click.echo(f"  all {engine} commands: {cycles:,}")
+        click.echo(f"  all {engine} commands: {cycles:,} cycles, {_share(cycles, profile.cycles)} of the time")
+    click.echo(f"  moved by DMA: {profile.bytes:,} bytes, {profile.bytes / max(1, profile.cycles):.1f} a cycle")
     if profile.layers:
-        engines = list(profile.engines)
-        rows = [(layer.name, f"{layer.cycles:,}", *(f"{layer.engines.get(e, 0):,}" for e in engines)) for layer in profile.layers]
-        print_table(("layer", "cycles", *engines), rows)
+        click.echo()
+        _print_layers(profile)
+
+
+def _print_layers(profile: Profile) -> None:
+    """One line a layer, in the order of the network."""
+    engines = list(profile.engines)
+    headers = ("layer", "operation", "start", "cycles", *engines, "bytes")
+    rows = []
+    for layer in profile.layers:
+        name = f"{layer.network}: {layer.name}" if layer.network else layer.name
+        work = (f"{layer.engines.get(engine, 0):,}" for engine in engines)
+        rows.append((name, layer.operation, f"{layer.start:,}", f"{layer.cycles:,}", *work, f"{layer.bytes:,}"))
+    print_table(headers, rows, numbers=headers[2:])
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / max(1, whole):.1f} %"
 
 
 def _facts(profile: Profile) -> dict[str, Any]:
-    layers = [{"name": layer.name, "cycles": layer.cycles, "engines": dict(layer.engines)} for layer in profile.layers]
-    return {"cycles": profile.cycles, "engines": dict(profile.engines), "layers": layers}
+    cycles = max(1, profile.cycles)
+    return {
+        "cycles": profile.cycles,
+        "engines": dict(profile.engines),
+        "engines_percent": {engine: round(100 * work / cycles, 2) for engine, work in profile.engines.items()},
+        "bytes": profile.bytes,
+        "bytes_per_cycle": round(profile.bytes / cycles, 3),
+        "layers": [dataclasses.asdict(layer) for layer in profile.layers],
+    }

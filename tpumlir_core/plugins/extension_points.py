@@ -1,13 +1,14 @@
 """What a plugin can be: the abstract classes behind the entry-point groups.
 
-``tpumlir.frontends`` Frontend, ``tpumlir.interpreters`` Interpreter, ``tpumlir.quantizers`` Quantizer, ``tpumlir.targets``
-Target, ``tpumlir.runners`` Runner. The entry-point name is the name that the user types.
+``tpumlir.frontends`` Frontend, ``tpumlir.interpreters`` Interpreter, ``tpumlir.calibrators`` Calibrator, ``tpumlir.quantizers``
+Quantizer, ``tpumlir.targets`` Target, ``tpumlir.runners`` Runner, ``tpumlir.executors`` Executor. The entry-point name is the
+name that the user types.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,15 @@ class ImportOptions:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class Example:
+    """A small file that a frontend or a runner can read, inputs by name, and the outputs that they give where those are known."""
+
+    path: Path
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array] = field(default_factory=dict)
+
+
 class Frontend(ABC):
     """Reads a source format into a Top module."""
 
@@ -51,6 +61,10 @@ class Frontend(ABC):
         as the source framework itself computes it. Raises UnsupportedError where that framework is not installed."""
         raise UnsupportedError(f"{path}: this frontend cannot run models")
 
+    def examples(self, folder: Path) -> Sequence[Example]:
+        """Small models of the format, written into ``folder``: what the conformance kit tries it on."""
+        return ()
+
 
 class Interpreter(ABC):
     """Runs a Top module on the host, every intermediate tensor kept."""
@@ -58,6 +72,25 @@ class Interpreter(ABC):
     @abstractmethod
     def run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Tensor name -> array, for every value of the function."""
+
+
+@dataclass(frozen=True)
+class CalibratedRange:
+    """The calibrated range of one tensor: real numbers from ``low`` to ``high``, and ``threshold`` > 0, the largest magnitude
+    that symmetric quantization keeps."""
+
+    threshold: float
+    low: float
+    high: float
+
+
+class Calibrator(ABC):
+    """Chooses the range of every tensor from what it holds on real inputs."""
+
+    @abstractmethod
+    def calibrate(self, tensors: Iterable[Mapping[str, Array]]) -> Mapping[str, CalibratedRange]:
+        """Tensor name -> range. ``tensors`` gives, for every sample, every tensor of the network by name; it is walked once,
+        as all of it may not fit into memory, and must not be written to. Raises InputError where there is no sample."""
 
 
 @dataclass(frozen=True)
@@ -102,20 +135,32 @@ class Instruction:
 
 @dataclass(frozen=True)
 class LayerCycles:
-    """Estimated cycles of one layer: from its first command's start to its last one's end, and each engine's work."""
+    """Estimated cycles of one layer: from its first command's start to its last one's end, and each engine's work.
+
+    Layers that are computed side by side overlap. ``start`` counts from the first command of the file, ``bytes`` are those
+    moved for the layer by DMA; ``network`` names network and stage where the file has several.
+    """
 
     name: str
     cycles: int
     engines: Mapping[str, int] = field(default_factory=dict)
+    operation: str = ""
+    start: int = 0
+    bytes: int = 0
+    network: str = ""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Estimated cycles of a compiled file: in all, each engine's work, and by layer where the file tells layers apart."""
+    """Estimated cycles of a compiled file: in all, each engine's work, and by layer where the file tells layers apart.
+
+    Layers are in the order of the network; ``bytes`` are those moved by DMA.
+    """
 
     cycles: int
     engines: Mapping[str, int] = field(default_factory=dict)
     layers: Sequence[LayerCycles] = ()
+    bytes: int = 0
 
 
 class Target(ABC):
@@ -138,8 +183,17 @@ class Target(ABC):
     def operators(self) -> Mapping[str, Mapping[str, str | None]]:
         """Operation (opcode without its dialect) -> mode -> None if it can be done, else the reason: the support table.
 
-        This and the next two are for inspection; a target may leave them out."""
+        This and the next four are for inspection; a target may leave them out."""
         raise UnsupportedError(f"target {self.name} does not list its operations")
+
+    def recognizes(self, path: Path, head: bytes) -> bool:
+        """Whether a compiled file is this target's, by its first bytes. Only asked for files that are neither a bmodel nor a
+        ``tpumlir_core.container``: those name their chip."""
+        return False
+
+    def describe(self, data: bytes) -> Mapping[str, Any]:
+        """Facts about a file that it recognizes, JSON values by name, for ``tpumlir info``. Raises InputError for a damaged one."""
+        raise UnsupportedError(f"target {self.name} does not describe its files")
 
     def disassemble(self, data: bytes) -> Iterator[Instruction]:
         """The commands of a compiled file, stream by stream, in order. Raises InputError for a damaged file."""
@@ -160,3 +214,17 @@ class Runner(ABC):
     @abstractmethod
     def run(self, path: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Output name -> array (floats are returned as float32). Raises InputError or PluginError."""
+
+    def examples(self, folder: Path) -> Sequence[Example]:
+        """Small compiled files, written into ``folder``: what the conformance kit tries it on besides what targets compile."""
+        return ()
+
+
+class Executor(ABC):
+    """Runs a Tpu module on the host with the arithmetic of the chip, every intermediate tensor kept."""
+
+    @abstractmethod
+    def run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Tensor name -> array as stored (quantized tensors as integers), for every value of the function.
+
+        Raises InputError for inputs that do not fit."""

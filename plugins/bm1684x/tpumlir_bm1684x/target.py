@@ -10,6 +10,7 @@ from tpumlir_bm1684x.cost import Bm1684xCost
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.footprint import footprint
 from tpumlir_bm1684x.kernels import registry
+from tpumlir_bm1684x.traffic import transferred_bytes
 from tpumlir_core.bmodel import CommandStreams
 from tpumlir_sophgo.check import Footprint
 from tpumlir_sophgo.cost import Chip
@@ -34,6 +35,9 @@ class Bm1684xTarget(SophgoTarget):
 
     def footprints(self, fmt: Format, values: Mapping[str, int]) -> Footprint:
         return footprint(fmt, values)
+
+    def transferred_bytes(self, fmt: Format, values: Mapping[str, int]) -> int:
+        return transferred_bytes(fmt, values)
 
     def streams(self, emitter: Emitter) -> list[CommandStreams]:
         sets = instruction_sets()

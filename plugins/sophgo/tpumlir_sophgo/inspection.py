@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from tpumlir_core.bmodel import read_model
-from tpumlir_core.bmodel.schema import CmdGroup
+from tpumlir_core.bmodel import read_model, read_notes
+from tpumlir_core.bmodel.schema import CmdGroup, NetParameter
 from tpumlir_core.errors import InputError, InternalError
-from tpumlir_core.plugins.extension_points import Instruction, Profile
-from tpumlir_sophgo.cost import CostModel
+from tpumlir_core.plugins.extension_points import Instruction, LayerCycles, Profile
 from tpumlir_sophgo.emitter import Command, Engine
 from tpumlir_sophgo.isa import InstructionSet
+from tpumlir_sophgo.layers import NOTE, LayerTable
 from tpumlir_sophgo.timeline import simulate
 
 Sets = Mapping[Engine, InstructionSet]
@@ -18,38 +19,108 @@ Sets = Mapping[Engine, InstructionSet]
 
 def disassemble(data: bytes, sets: Sets) -> Iterator[Instruction]:
     """Every command, a stream after the other. Raises InputError where a stream makes no sense."""
-    for name, group in _groups(data):
-        for engine in Engine:
-            for index, command in enumerate(_commands(name, group, engine, sets)):
-                variant = command.format.variant_name(command.values)
-                mnemonic = f"{command.format.name}.{variant}" if variant else command.format.name
-                yield Instruction(name, engine.name.lower(), index, mnemonic, command.values)
+    for stage_name, stage in _stages(data):
+        for name, group in _groups(stage_name, stage):
+            for engine in Engine:
+                for index, command in enumerate(_commands(name, group, engine, sets)):
+                    yield Instruction(name, engine.name.lower(), index, _mnemonic(command), command.values)
 
 
-def profile(data: bytes, sets: Sets, cost: CostModel) -> Profile:
+def _mnemonic(command: Command) -> str:
+    variant = command.format.variant_name(command.values)
+    return f"{command.format.name}.{variant}" if variant else command.format.name
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a chip says about a command: its cycles, and the bytes that it moves."""
+
+    cycles: Callable[[Command], int]
+    bytes: Callable[[Command], int]
+
+
+def profile(data: bytes, sets: Sets, figures: Figures) -> Profile:
     """Estimated cycles: groups run one after the other, in each the engines side by side, waiting for each other's ids.
 
-    Leaves out: loading the file, what the host does, and contention of the two engines for local memory.
+    Leaves out: loading the file, what the host does, and contention of the two engines for local memory. Where a stage has a
+    table of layers, so has the profile.
     """
-    total = 0
+    clock = moved = 0
     work = dict.fromkeys(Engine, 0)
-    for name, group in _groups(data):
-        streams = [_commands(name, group, engine, sets) for engine in Engine]
-        cycles = [[cost.cycles(command) for command in stream] for stream in streams]
-        for engine in Engine:
-            work[engine] += sum(cycles[engine])
-        waits = [[command.waits for command in stream] for stream in streams]
-        total += _timeline(name, cycles, waits)
-    return Profile(total, {engine.name.lower(): work[engine] for engine in Engine})
+    layers: list[LayerCycles] = []
+    stages = list(_stages(data))
+    for stage_name, stage in stages:
+        timed: list[_Timed] = []
+        for name, group in _groups(stage_name, stage):
+            found, clock = _time(name, group, sets, figures, clock)
+            timed += found
+        for one in timed:
+            work[one.engine] += one.end - one.start
+            moved += one.bytes
+        layers += _layers(stage_name if len(stages) > 1 else "", read_notes(stage).get(NOTE), timed)
+    return Profile(clock, {engine.name.lower(): work[engine] for engine in Engine}, layers, moved)
 
 
-def _groups(data: bytes) -> Iterator[tuple[str, CmdGroup]]:
-    """Command groups with a name: network, stage, number."""
+@dataclass(frozen=True)
+class _Timed:
+    """One command on the time line. ``last``: the end command of its stream, which is no layer's."""
+
+    engine: Engine
+    start: int
+    end: int
+    bytes: int
+    last: bool
+
+
+def _time(name: str, group: CmdGroup, sets: Sets, figures: Figures, begin: int) -> tuple[list[_Timed], int]:
+    """The commands of one group, stream by stream, and when the group ends."""
+    streams = [_commands(name, group, engine, sets) for engine in Engine]
+    cycles = [[figures.cycles(command) for command in stream] for stream in streams]
+    waits = [[command.waits for command in stream] for stream in streams]
+    try:
+        timeline = simulate(cycles, waits, begin)
+    except InternalError as error:
+        raise InputError(f"{name}: {error}") from error
+    timed = [
+        _Timed(engine, int(timeline.start[engine][i]), int(timeline.end[engine][i]), figures.bytes(command), i + 1 == len(streams[engine]))
+        for engine in Engine
+        for i, command in enumerate(streams[engine])
+    ]
+    return timed, timeline.total
+
+
+def _layers(network: str, note: object, timed: Sequence[_Timed]) -> list[LayerCycles]:
+    """The layers of one stage in the order of the network; empty where its table is missing or does not fit."""
+    streams = {engine: [one for one in timed if one.engine is engine and not one.last] for engine in Engine}
+    table = LayerTable.read(note, {engine: len(stream) for engine, stream in streams.items()})
+    if table is None:
+        return []
+    members: list[list[_Timed]] = [[] for _ in table.names]
+    for engine, stream in streams.items():
+        for number, one in zip(table.numbers(engine), stream, strict=True):
+            members[number].append(one)
+    every = zip(table.names, table.operations, members, strict=True)
+    return [_layer(network, name, operation, part) for name, operation, part in every if part]
+
+
+def _layer(network: str, name: str, operation: str, members: Sequence[_Timed]) -> LayerCycles:
+    start, end = min(one.start for one in members), max(one.end for one in members)
+    work = {engine.name.lower(): sum(one.end - one.start for one in members if one.engine is engine) for engine in Engine}
+    return LayerCycles(name, end - start, work, operation, start, sum(one.bytes for one in members), network)
+
+
+def _stages(data: bytes) -> Iterator[tuple[str, NetParameter]]:
+    """Every stage with a name: network, number."""
     for net in read_model(data).net:
         for number, stage in enumerate(net.parameter):
-            groups = [group for subnet in stage.sub_net for group in subnet.cmd_group] or stage.cmd_group
-            for index, group in enumerate(groups):
-                yield f"{net.name}/{number}/{index}", group
+            yield f"{net.name}/{number}", stage
+
+
+def _groups(name: str, stage: NetParameter) -> Iterator[tuple[str, CmdGroup]]:
+    """The command groups of a stage with a name: network, stage, number."""
+    groups = [group for subnet in stage.sub_net for group in subnet.cmd_group] or stage.cmd_group
+    for index, group in enumerate(groups):
+        yield f"{name}/{index}", group
 
 
 def _commands(name: str, group: CmdGroup, engine: Engine, sets: Sets) -> list[Command]:
@@ -68,10 +139,3 @@ def _commands(name: str, group: CmdGroup, engine: Engine, sets: Sets) -> list[Co
         commands.append(Command(engine, found, values, (), (), "", values.get("cmd_id", 0), values.get("cmd_id_dep", 0)))
         offset += found.size
     return commands
-
-
-def _timeline(name: str, cycles: Sequence[Sequence[int]], waits: Sequence[Sequence[int]]) -> int:
-    try:
-        return simulate(cycles, waits).total
-    except InternalError as error:
-        raise InputError(f"{name}: {error}") from error

@@ -17,6 +17,7 @@ from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.isa import Format
 from tpumlir_sophgo.kernel import KernelRegistry
+from tpumlir_sophgo.layers import NOTE, LayerTable
 from tpumlir_sophgo.schedule.graph import RENAMING, Graph, choose_kernel
 from tpumlir_sophgo.schedule.program import Program, schedule
 
@@ -41,6 +42,10 @@ class SophgoTarget(Target):
     @abstractmethod
     def footprints(self, fmt: Format, values: Mapping[str, int]) -> Footprint:
         """What a command touches, for the check."""
+
+    @abstractmethod
+    def transferred_bytes(self, fmt: Format, values: Mapping[str, int]) -> int:
+        """Bytes that a command moves between memories; 0 for one that computes."""
 
     def modes(self) -> Sequence[str]:
         return ("F32",)
@@ -67,7 +72,8 @@ class SophgoTarget(Target):
 
     def profile(self, data: bytes) -> Profile:
         chip = self.chip()
-        return inspection.profile(data, chip.new_emitter().sets, chip.cost)
+        figures = inspection.Figures(chip.cost.cycles, lambda command: self.transferred_bytes(command.format, command.values))
+        return inspection.profile(data, chip.new_emitter().sets, figures)
 
     def compile(self, module: Module) -> Artifact:
         if not any(op.opcode == "top.Input" for op in module.function.operations):
@@ -98,9 +104,10 @@ class SophgoTarget(Target):
 
         inputs = tuple(tensor(op.output) for op in module.function.operations if op.opcode == "top.Input")
         outputs = tuple(tensor(value) for value in module.function.outputs)
+        layers = LayerTable.of(module.function.operations, program.emitter.commands)
         return BmodelNet(
             module.name, self.runtime_name, inputs, outputs, memoryview(program.constants), program.constants_base, program.memory_base,
-            program.memory_bytes, tuple(groups),
+            program.memory_bytes, tuple(groups), notes={NOTE: layers.note()},
         )
 
     def _facts(self, program: Program, data: bytes) -> dict[str, Any]:
