@@ -5,11 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 
 from tpumlir_core.bmodel import read_model
+from tpumlir_core.bmodel.container import MAGIC
 from tpumlir_core.bmodel.schema import Model
+from tpumlir_core.container import Container, container_chip, read_container
 from tpumlir_core.errors import InputError
 from tpumlir_core.files import read_head
 from tpumlir_core.plugins import TARGET, PluginManager
+from tpumlir_core.plugins.choice import recognize
 from tpumlir_core.plugins.extension_points import Target
+
+
+def is_bmodel(head: bytes) -> bool:
+    """Whether a file that starts so is a bmodel."""
+    return head[:4] == MAGIC.to_bytes(4, "little")
+
+
+def open_compiled(path: Path, plugins: PluginManager) -> tuple[bytes, str, Target]:
+    """A compiled file with its target's name and target: that of the chip the file names, else the one that recognizes it.
+
+    Raises InputError when none does, PluginError when the chip's target is not installed.
+    """
+    head = read_head(path)
+    if is_bmodel(head):
+        data, model = read_compiled(path)
+        return (data, *target_of(path, model, plugins))
+    name = container_chip(head)
+    if name is not None:
+        return path.read_bytes(), name, plugins.get(TARGET, name)
+    found = recognize(TARGET, path, plugins)
+    if found is None:
+        raise unknown_file(path, plugins)
+    return (path.read_bytes(), *found)
+
+
+def unknown_file(path: Path, plugins: PluginManager) -> InputError:
+    """The error for a file of no format that the core or an installed target knows."""
+    known = ", ".join(plugins.names(TARGET)) or "none, install one"
+    return InputError(f"{path}: not a bmodel, nor a file that a target knows (targets: {known})")
 
 
 def read_compiled(path: Path) -> tuple[bytes, Model]:
@@ -28,3 +60,12 @@ def target_of(path: Path, model: Model, plugins: PluginManager) -> tuple[str, Ta
         raise InputError(f"{path}: the bmodel does not say which chip it is for")
     name = model.chip.lower()
     return name, plugins.get(TARGET, name)
+
+
+def read_container_file(path: Path) -> tuple[bytes, Container]:
+    """The bytes and the content of a file of the core's own format. Raises InputError that names the file."""
+    data = path.read_bytes()
+    try:
+        return data, read_container(data)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tpumlir_core.cli.compiled import read_compiled, target_of
+from tpumlir_core.cli.compiled import open_compiled
 from tpumlir_core.cli.options import FILE, json_option
 from tpumlir_core.plugins import TARGET, PluginManager
 from tpumlir_core.plugins.extension_points import Instruction
@@ -18,9 +18,8 @@ from tpumlir_core.plugins.extension_points import Instruction
 @json_option
 def command(file: Path, as_json: bool) -> None:
     """Print the instructions of a compiled FILE, one a line (with --json one JSON object a line)."""
-    data, model = read_compiled(file)
     plugins = PluginManager.discover()
-    name, target = target_of(file, model, plugins)
+    data, name, target = open_compiled(file, plugins)
     with plugins.calling(TARGET, name, "disassemble"):
         instructions = list(target.disassemble(data))
     for instruction in instructions:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tpumlir_core.bmodel.schema import Model, Net, NetParameter, Tensor
-from tpumlir_core.cli.compiled import read_compiled
+from tpumlir_core.cli.compiled import is_bmodel, open_compiled, read_compiled, read_container_file
 from tpumlir_core.cli.options import FILE, json_option
 from tpumlir_core.cli.output import print_json
+from tpumlir_core.container import Container, StoredTensor, container_chip
+from tpumlir_core.files import read_head
+from tpumlir_core.plugins import TARGET, PluginManager
 
 
 @click.command("info")
@@ -18,12 +22,52 @@ from tpumlir_core.cli.output import print_json
 @json_option
 def command(file: Path, as_json: bool) -> None:
     """Chip, networks, inputs, outputs and sizes of a compiled FILE."""
-    data, model = read_compiled(file)
-    facts = {"file": str(file), "bytes": len(data), **_model(model)}
+    head = read_head(file)
+    if is_bmodel(head):
+        data, model = read_compiled(file)
+        facts, show = _model(model), _print
+    elif container_chip(head) is not None:
+        data, container = read_container_file(file)
+        facts, show = _container(container), _print
+    else:
+        data, facts = _foreign(file)
+        show = _print_foreign
+    facts = {"file": str(file), "bytes": len(data), **facts}
     if as_json:
         print_json(facts)
     else:
-        _print(facts)
+        show(facts)
+
+
+def _foreign(file: Path) -> tuple[bytes, dict[str, Any]]:
+    """A file of a format that only its target knows."""
+    plugins = PluginManager.discover()
+    data, name, target = open_compiled(file, plugins)
+    with plugins.calling(TARGET, name, "describe"):
+        return data, {"chip": name, **target.describe(data)}
+
+
+def _print_foreign(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        click.echo(f"{name}: {value}")
+
+
+def _container(container: Container) -> dict[str, Any]:
+    """The facts of the core's own format, under the names that those of a bmodel have."""
+    sections = {name: len(data) for name, data in container.sections.items()}
+    stage = {
+        "inputs": [_stored(tensor) for tensor in container.inputs],
+        "outputs": [_stored(tensor) for tensor in container.outputs],
+        "section_bytes": sections,
+        "facts": dict(container.facts),
+    }
+    return {"chip": container.chip, "networks": [{"name": container.network, "stages": [stage]}]}
+
+
+def _stored(tensor: StoredTensor) -> dict[str, Any]:
+    size = math.prod(tensor.shape) * tensor.element.bytes
+    shape = list(tensor.shape)
+    return {"name": tensor.name, "type": tensor.element.value, "shape": shape, "bytes": size, "address": tensor.address}
 
 
 def _model(model: Model) -> dict[str, Any]:
@@ -66,7 +110,8 @@ def _element(code: int) -> str:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    click.echo(f"{facts['file']}: {facts['bytes']:,} bytes for {facts['chip']}, bmodel {facts['version']}")
+    kind = f", bmodel {facts['version']}" if "version" in facts else ""
+    click.echo(f"{facts['file']}: {facts['bytes']:,} bytes for {facts['chip']}{kind}")
     for net in facts["networks"]:
         for number, stage in enumerate(net["stages"]):
             click.echo(f"network {net['name']}, stage {number}")
@@ -74,6 +119,9 @@ def _print(facts: dict[str, Any]) -> None:
                 for tensor in stage[role]:
                     kind = "x".join(map(str, (*tensor["shape"], tensor["type"])))
                     click.echo(f"  {role[:-1]:7}{tensor['name']}  {kind}  {tensor['bytes']:,} bytes at {tensor['address']:#x}")
+            if "section_bytes" in stage:
+                click.echo("  " + ", ".join(f"{name} {size:,} bytes" for name, size in stage["section_bytes"].items()))
+                continue
             click.echo(f"  weights {stage['weight_bytes']:,} bytes, neurons {stage['neuron_bytes']:,} bytes")
             streams = f"{stage['tiu_commands']} TIU and {stage['dma_commands']} DMA commands"
             click.echo(f"  {streams}, {stage['command_bytes']:,} bytes")

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from tpumlir_core.errors import InputError, PluginFault
 from tpumlir_core.files import read_head
-from tpumlir_core.plugins.extension_points import Frontend, Quantizer, Runner
+from tpumlir_core.plugins.extension_points import Frontend, Quantizer, Runner, Target
 from tpumlir_core.plugins.health import Health
 from tpumlir_core.plugins.kinds import QUANTIZER, Kind
 from tpumlir_core.plugins.manager import PluginManager
 
-Reader = TypeVar("Reader", Frontend, Runner)
+Reader = TypeVar("Reader", Frontend, Runner, Target)
 
 
 def recognize(kind: Kind[Reader], path: Path, plugins: PluginManager) -> tuple[str, Reader] | None:
