@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tpumlir_bm1684x.kernels import winograd
+
 WEIGHTS = frozenset({1, 2})
 SWEEP = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -80,6 +82,27 @@ def test_depthwise(runner: Any, normal: Any, cut: Any, loose: bool, attributes: 
 def test_one_spatial_axis(runner: Any, normal: Any) -> None:
     arrays = [normal(2, 12, 50), normal(8, 12, 5), normal(8)]
     runner.check("tpu.Conv", arrays, WEIGHTS, kernel_shape=(5,), strides=(2,), pads=(2, 2))
+
+
+@pytest.mark.parametrize("loose", [False, True])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "extents", "cut", "attributes"),
+    [
+        (64, 64, (14, 14), (), plain()),
+        (70, 130, (15, 13), (), plain(do_relu=True, relu_limit=3.0, pads=(1, 0, 2, 1))),
+        (33, 20, (29, 30), (1, 64, 7, 11), plain(do_relu=True)),
+        (200, 70, (12, 12), (None, 64, None, None), plain()),
+    ],
+    ids=["even", "odd", "odd pieces", "pieces of channels"],
+)
+def test_minimal_filtering(
+    runner: Any, normal: Any, inputs: int, outputs: int, extents: Any, cut: Any, attributes: dict[str, Any], loose: bool
+) -> None:
+    """3 x 3 kernels of stride 1 over many channels; a bit less exact than the direct way."""
+    arrays = [normal(2, inputs, *extents), normal(outputs, inputs, 3, 3), normal(outputs)]
+    op, _ = runner.operation("tpu.Conv", arrays, WEIGHTS, **attributes)
+    assert winograd.pays(op)
+    runner.check("tpu.Conv", arrays, WEIGHTS, tolerance=5e-5, cut=cut, loose=loose, **attributes)
 
 
 @st.composite

@@ -17,6 +17,7 @@ import numpy as np
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
+from tpumlir_bm1684x.kernels import winograd
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, relu
 from tpumlir_bm1684x.kernels.depthwise import DepthwiseConvolution
@@ -124,16 +125,35 @@ class DenseConvolution(Kernel):
             groups.convolve(e, out, seen, tile.constants + tap * image, None if tap else bias, Sweep((1, 1)), tap > 0)
 
 
+class WinogradConvolution(DenseConvolution):
+    """3 x 3 convolutions by fewer multiplications."""
+
+    def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        return winograd.image(op, out, weights)
+
+    def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
+        return winograd.image_bytes(op, out)
+
+    def scratch(self, op: Any, tile: Tile) -> int:
+        return winograd.scratch_bytes(op, tile.out.size)
+
+    def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        winograd.emit(op, tile, _needed(problem(op), tile.out), e)
+
+
 class ConvKernel(ChoiceKernel):
-    """Conv: depthwise where every channel is a group of its own, else dense."""
+    """Conv: depthwise where every channel is a group of its own; by Winograd's minimal filtering where that pays; else dense."""
 
     def __init__(self) -> None:
         self._dense = DenseConvolution()
         self._depthwise = DepthwiseConvolution()
+        self._winograd = WinogradConvolution()
 
     def choose(self, op: Any) -> Kernel:
         depthwise = op.group > 1 and op.group == op.input.shape[1] == op.output.shape[1] and not problem(op).tapwise
-        return self._depthwise if depthwise else self._dense
+        if depthwise:
+            return self._depthwise
+        return self._winograd if winograd.pays(op) else self._dense
 
     def supports(self, op: Any) -> str | None:
         if op.inserts is not None and any(op.inserts):

@@ -19,7 +19,7 @@ from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.instructions.pooling import LOWEST
 from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
 from tpumlir_bm1684x.kernels.filters import pair, spatial
-from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, cut, pad_into, pairs, swept_bytes, swept_input, window_box
+from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, cut, every, pad_into, pairs, swept_bytes, swept_input, window_box
 from tpumlir_core.ir import Operation
 from tpumlir_sophgo.arch import align, ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
@@ -173,8 +173,8 @@ class PoolKernel(Kernel):
         n, c, h, w = out.shape
         s = Scratch(tile.scratch + aligned_bytes(arch(), x.shape, F32))
         between = s.take((n, c, h, x.shape[3]))
-        self._fold_all(e, between, (_every(x, (tap, 0), (p.rows.stride, 1), between.shape) for tap in range(p.rows.kernel)))
-        self._fold_all(e, out, (_every(between, (0, tap), (1, p.columns.stride), out.shape) for tap in range(p.columns.kernel)))
+        self._fold_all(e, between, (every(x, (tap, 0), (p.rows.stride, 1), between.shape) for tap in range(p.rows.kernel)))
+        self._fold_all(e, out, (every(between, (0, tap), (1, p.columns.stride), out.shape) for tap in range(p.columns.kernel)))
         self.scale(e, out, p.rows.kernel * p.columns.kernel)
 
     def _fold_all(self, e: Bm1684xEmitter, out: LocalTensor, parts: Iterator[LocalTensor]) -> None:
@@ -254,13 +254,6 @@ def _runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         if i == len(values) or values[i] != values[start]:
             yield start, i - start, values[start]
             start = i
-
-
-def _every(x: LocalTensor, start: Pair, step: Pair, shape: Shape4) -> LocalTensor:
-    """Every ``step``-th row and column of ``x`` from ``start``, as many as ``shape`` has."""
-    seen = x.part(arch(), Box((0, 0, *start), shape))
-    strides = (x.strides[0], x.strides[1], x.strides[2] * step[0], x.strides[3] * step[1])
-    return LocalTensor(seen.address, shape, x.element, strides, x.lane)
 
 
 def _alone(tile: Tile, rows: Window, columns: Window) -> bool:

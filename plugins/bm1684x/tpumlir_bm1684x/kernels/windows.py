@@ -110,6 +110,13 @@ def _overlap(window: Window) -> tuple[int, int, int]:
     return start, start - window.before, stop - start
 
 
+def every(x: LocalTensor, start: Pair, step: Pair, shape: Shape4) -> LocalTensor:
+    """Every ``step``-th row and column of ``x`` from ``start``, as many as ``shape`` has."""
+    seen = x.part(arch(), Box((0, 0, *start), shape))
+    strides = (x.strides[0], x.strides[1], x.strides[2] * step[0], x.strides[3] * step[1])
+    return LocalTensor(seen.address, shape, x.element, strides, x.lane)
+
+
 def batches(x: LocalTensor) -> list[LocalTensor]:
     """One tensor a batch: what is left of a tensor whose n stride is not the standard one may be in the standard layout."""
     return [x.part(arch(), Box((n, 0, 0, 0), (1, *x.shape[1:]))) for n in range(x.shape[0])]

@@ -1,0 +1,147 @@
+"""3 x 3 convolutions of stride 1 by Winograd's minimal filtering F(2 x 2, 3 x 3).
+
+Every 2 x 2 results come from a 4 x 4 patch of the input by 16 multiplications instead of 36: patch and filter are
+transformed (the filter beforehand), multiplied element by element, which over all patches and channels is 16 convolutions
+of one tap, and the products are transformed back. (A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks".)
+The lane image is that of a convolution whose taps are the 16 transformed ones, tap by tap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.instructions.convolution import Sweep
+from tpumlir_bm1684x.kernels.common import F32, Scratch
+from tpumlir_bm1684x.kernels.filters import by_lane, has_bias, problem
+from tpumlir_bm1684x.kernels.windows import batches, cut, every, pad_into
+from tpumlir_core.ir import WeightStore
+from tpumlir_sophgo.arch import ceil_div
+from tpumlir_sophgo.kernel import LaneImage, Tile
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
+
+FILTER = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+# Row i of a transformed patch: this of rows a and b of the patch.
+PATCH = (("sub", 0, 2), ("add", 1, 2), ("sub", 2, 1), ("sub", 1, 3))
+ONE = Sweep((1, 1))
+LOAD_BYTES = 54  # that a cycle loads at best (tpu-mlir 1.30.2's estimate)
+
+
+def pays(op: Any) -> bool:
+    """Whether an operation can be done this way, and saves more cycles than fetching the larger filters may cost."""
+    p = problem(op)
+    square = p.kernel == (3, 3) and p.groups == 1 and all((a.stride, a.dilation) == (1, 1) for a in (p.rows, p.columns))
+    if not square:
+        return False
+    units = arch().eu_bytes // F32.bytes
+    patches = ceil_div(ceil_div(p.y[2], 2) * ceil_div(p.y[3], 2), units)
+    inputs, groups = ceil_div(p.x[1], arch().lanes), ceil_div(p.y[1], arch().lanes)
+    direct = p.y[0] * 9 * p.x[1] * groups * ceil_div(p.y[2] * p.y[3], units)
+    ours = p.y[0] * patches * (groups * (16 * p.x[1] + 24) + inputs * 64)
+    fetch = 7 * p.x[1] * p.y[1] * F32.bytes // LOAD_BYTES
+    return ours + fetch < direct * 19 // 20
+
+
+def image(op: Any, out: Box, weights: WeightStore) -> LaneImage:
+    """The transformed filters and the biases of the output channels of ``out``."""
+    channels = slice(out.start[1], out.stop[1])
+    filters = weights[op.operands[1].name][channels].astype(np.float64)
+    taps = (FILTER @ filters @ FILTER.T).transpose(2, 3, 0, 1).reshape(16, *filters.shape[:2]).astype(np.float32)
+    parts = [by_lane(tap) for tap in taps]
+    if has_bias(op):
+        parts.append(by_lane(weights[op.operands[2].name].reshape(-1, 1)[channels]))
+    return np.concatenate(parts, axis=1).view(np.uint8)
+
+
+def image_bytes(op: Any, out: Box) -> int:
+    taps = 16 * problem(op).x[1]
+    return ceil_div(out.size[1], arch().lanes) * (taps + has_bias(op)) * F32.bytes
+
+
+def _patches(out: Shape4) -> tuple[int, int]:
+    return ceil_div(out[2], 2), ceil_div(out[3], 2)
+
+
+def scratch_bytes(op: Any, out: Shape4) -> int:
+    """The padded input, its transformed rows, a plane of patches; four products, eight half transformed ones, a sum."""
+    rows, columns = _patches(out)
+    inputs = op.input.shape[1]
+    shapes: list[tuple[int, Shape4]] = [
+        (1, (1, inputs, 2 * rows + 2, 2 * columns + 2)), (4, (1, inputs, rows, 2 * columns + 2)), (1, (1, inputs, rows, columns)),
+        (13, (1, out[1], rows, columns)),
+    ]
+    return sum(count * aligned_bytes(arch(), shape, F32) for count, shape in shapes)
+
+
+def emit(op: Any, tile: Tile, needed: Box, e: Bm1684xEmitter) -> None:
+    """The whole convolution of a tile, batch by batch; ``needed`` is the input box for it."""
+    out = tile.results[0]
+    rows, columns = problem(op).windows(tile.out)
+    rows, columns = (replace(w, after=w.after + size % 2) for w, size in zip((rows, columns), out.shape[2:], strict=True))
+    for x, y in zip(batches(cut(tile, needed)), batches(out), strict=True):
+        s = Scratch(tile.scratch)
+        padded = pad_into(e, s.top, x, rows, columns, 0.0)
+        s.take(padded.shape)
+        _Batch(op, tile, y, s, e).emit(padded)
+    if op.do_relu and op.relu_limit > 0:
+        e.binary("min", out, out, op.relu_limit)
+
+
+class _Batch:
+    """One batch of a tile: its scratch and where its constants lie."""
+
+    def __init__(self, op: Any, tile: Tile, y: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        self.op, self.e, self.y, self.s = op, e, y, s
+        inputs, slots = op.input.shape[1], ceil_div(y.shape[1], arch().lanes)
+        self.filters, self.tap_bytes = tile.constants, slots * inputs * F32.bytes
+        self.bias = tile.constants + 16 * self.tap_bytes if has_bias(op) else None
+        self.patches = _patches(y.shape)
+        plane = (1, y.shape[1], *self.patches)
+        self.products = [s.take(plane) for _ in PATCH]
+        self.halves = [(s.take(plane), s.take(plane)) for _ in PATCH]
+        self.sum = s.take(plane)
+
+    def emit(self, x: LocalTensor) -> None:
+        """``x``: the input with its padding, as many rows and columns as the patches have."""
+        e, (rows, columns) = self.e, self.patches
+        shape = (1, x.shape[1], rows, x.shape[3])
+        bands = [self.s.take(shape) for _ in PATCH]
+        for band, (operation, a, b) in zip(bands, PATCH, strict=True):
+            e.binary(operation, band, every(x, (a, 0), (2, 1), shape), every(x, (b, 0), (2, 1), shape))
+        plane = self.s.take((1, x.shape[1], rows, columns))
+        for i, band in enumerate(bands):
+            for j, (operation, a, b) in enumerate(PATCH):
+                e.binary(operation, plane, every(band, (0, a), (1, 2), plane.shape), every(band, (0, b), (1, 2), plane.shape))
+                # The product at (1, 1) is in all four results: it brings the bias.
+                bias = self.bias if i == j == 1 else None
+                e.convolve(self.products[j], plane, self.filters + (4 * i + j) * self.tap_bytes, bias, ONE)
+            self._half(self.products, *self.halves[i])
+        for column in (0, 1):
+            self._results([half[column] for half in self.halves], column)
+
+    def _half(self, p: list[LocalTensor], even: LocalTensor, odd: LocalTensor) -> None:
+        """``even = p0 + p1 + p2``, ``odd = p1 - p2 - p3``; never in place, which costs twice."""
+        self.e.binary("add", self.sum, p[1], p[2])
+        self.e.binary("add", even, p[0], self.sum)
+        self.e.binary("sub", self.sum, p[1], p[2])
+        self.e.binary("sub", odd, self.sum, p[3])
+
+    def _results(self, p: list[LocalTensor], column: int) -> None:
+        """Every second column of the result, from ``column``."""
+        for row, operands in ((0, (p[0], self.sum)), (1, (self.sum, p[3]))):
+            size = ((self.y.shape[2] - row + 1) // 2, (self.y.shape[3] - column + 1) // 2)
+            if min(size) == 0:
+                continue
+            self.e.binary("sub" if row else "add", self.sum, p[1], p[2])
+            target = every(self.y, (row, column), (2, 2), (1, self.y.shape[1], *size))
+            a, b = (x.part(arch(), Box((0, 0, 0, 0), target.shape)) for x in operands)
+            if not self.op.do_relu:
+                self.e.binary("sub" if row else "add", target, a, b)
+                continue
+            spare = self.products[0].part(arch(), Box((0, 0, 0, 0), target.shape))
+            self.e.binary("sub" if row else "add", spare, a, b)
+            self.e.binary("max", target, spare, 0.0)
