@@ -1,7 +1,8 @@
 """Cycles of BM1684X commands, as SOPHGO's own estimator counts them.
 
-Every rule is read off the timelines that tpu-mlir 1.30.2 writes beside its bmodels (compiler_profile_0.txt), joined with the
-decoded commands; ``tests/bm1684x/test_cost.py`` holds samples.
+Rules are read off the timelines that tpu-mlir 1.30.2 writes beside its bmodels (compiler_profile_0.txt), joined with the decoded
+commands, or found by calling the emulator's atomic_*_get_profile functions; ``docs/profile.md`` tells them in words,
+``tests/bm1684x/test_cost.py`` holds samples.
 """
 
 from __future__ import annotations
@@ -22,24 +23,26 @@ _INPUTS = {0: 64, 1: 32, 2: 1, 5: 32}
 _STRIDED = 3
 _DIVIDE = (15, 8)  # cycles a row of execution units: at least, and by the iteration field (CModel's atomic_ar_get_profile)
 _ONE_PASS = frozenset({"copy", "copy_mb"})  # may write where they read
-_RSQRT = {3: 30}  # by iteration field
+_RSQRT = 30  # cycles a row, whatever the iteration field
 
 
 class Bm1684xCost:
     """Cycles of single commands."""
 
     def cycles(self, command: Command) -> int:
-        """Cycles from start to end."""
+        """Cycles from start to end; 0 for commands of the engine itself, as the one that ends a stream."""
         if command.engine is Engine.DMA:
             return transfer_cycles(command.format, command.values)
-        rule = _RULES.get(command.format.name.lstrip("s"))
-        return 1 if rule is None else max(1, rule(command.format, command.values))
+        family = command.format.name.lstrip("s")
+        if family == "SYSID":
+            return 0
+        return max(1, _RULES.get(family, _linear)(command.format, command.values))
 
 
 def _rows(v: Mapping[str, int], size: int) -> int:
-    """Rows of execution units that a result takes: batches x channel groups x parts of h*w."""
-    width = EU_BYTES // size
-    return v.get("res0_n", 1) * ceil_div(v.get("res0_c", 1), LANES) * ceil_div(v.get("res0_h", 1) * v.get("res0_w", 1), width)
+    """Rows of execution units that a result takes: batches x channel groups, counted from lane 0, x parts of h*w."""
+    groups = ceil_div(v.get("res0_c", 1) + v.get("res0_addr", 0) // LANE_BYTES, LANES)
+    return v.get("res0_n", 1) * groups * ceil_div(v.get("res0_h", 1) * v.get("res0_w", 1), EU_BYTES // size)
 
 
 def _step(precision: int) -> tuple[int, int]:
@@ -112,7 +115,7 @@ def _special(fmt: Format, v: Mapping[str, int]) -> int:
     variant = fmt.variant_name(v)
     if variant.startswith("taylor"):
         return rows * v["opd1_n"]
-    return rows * (_RSQRT.get(v.get("opd2_n_str", 0), 30) if variant == "rsqrt" else 1)
+    return rows * (_RSQRT if variant == "rsqrt" else 1)
 
 
 def _compare(fmt: Format, v: Mapping[str, int]) -> int:
@@ -123,10 +126,9 @@ def _transform(fmt: Format, v: Mapping[str, int]) -> int:
     variant, size = fmt.variant_name(v), _BYTES[v.get("res0_prec", 0)]
     if variant in ("cw_transpose", "wc_transpose"):
         return v.get("res0_n", 1) * v.get("res0_h", 1) * ceil_div(v.get("res0_w", 1), EU_BYTES // size)
-    channels = v.get("res0_c", 1)
-    rows = _rows({**v, "res0_c": channels + v.get("res0_addr", 0) // LANE_BYTES}, size)
+    rows = _rows(v, size)
     if variant == "lane_copy":
-        return rows * channels
+        return rows * v.get("res0_c", 1)
     in_place = variant == "lane_broadcast" and v.get("res0_addr", 0) == v.get("opd0_addr", 0)
     return rows * (2 if in_place else 1)
 
@@ -148,5 +150,5 @@ def _requantize(fmt: Format, v: Mapping[str, int]) -> int:
 
 _RULES = {
     "CONV": _convolution, "PorD": _pooling, "AR": _arithmetic, "MM": _matrix, "MM2": _matrix2, "SFU": _special, "CMP": _compare,
-    "TRANS_BC": _transform, "TRANS_sBC": _transform, "LIN": _linear, "SG": _gather, "RQ_sDQ": _requantize,
+    "TRANS_BC": _transform, "TRANS_sBC": _transform, "LIN": _linear, "SG": _gather, "RQ_sDQ": _requantize, "RQ_DQ": _requantize,
 }

@@ -25,9 +25,9 @@ _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
 
 
 def transfer_cycles(fmt: Format, v: Mapping[str, int]) -> int:
-    """Cycles of a transfer of this format with these field values, one at least."""
+    """Cycles of a transfer of this format with these field values, one at least; 0 for commands of the engine itself."""
     if fmt.name == "sDMA_sys":
-        return 1
+        return 0
     if fmt.name in _PLAIN:
         return max(1, _PLAIN[fmt.name](v) * _size(v) // _PLAIN_BANDWIDTH)
     if v.get("fill_constant"):
