@@ -45,9 +45,12 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names from metadata, unchecked: whether a plugin's command is healthy shows when it is called."""
         from tpumlir_core.plugins.finder import find
-        from tpumlir_core.plugins.health import Selection
+        from tpumlir_core.plugins.settings import Selection
 
-        selection = Selection.from_environment(os.environ)
+        try:
+            selection = Selection.from_environment(os.environ)
+        except TpumlirError:
+            selection = Selection()  # a damaged settings file is the other commands' error: the help always works
         added = {found.name for found in find() if found.kind == "command" and not selection.excludes(found)}
         return [*COMMANDS, *sorted(added - COMMANDS.keys())]
 
@@ -57,7 +60,7 @@ class LazyGroup(click.Group):
             return command
         from tpumlir_core.plugins import COMMAND, PluginManager
 
-        plugins = PluginManager.discover()
+        plugins = PluginManager.discover(required=False)
         if all(plugin.name != cmd_name for plugin in plugins.plugins(COMMAND)):
             return None
         return plugins.get(COMMAND, cmd_name)
@@ -76,7 +79,7 @@ class LazyGroup(click.Group):
                 raise
             from tpumlir_core.plugins import COMMAND, PluginManager
 
-            with PluginManager.discover().calling(COMMAND, name, "run"):
+            with PluginManager.discover(required=False).calling(COMMAND, name, "run"):
                 raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

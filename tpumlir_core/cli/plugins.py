@@ -25,7 +25,7 @@ def command() -> None:
 @json_option
 def list_plugins(kind: str, as_json: bool) -> None:
     """List every plugin without importing any."""
-    plugins = PluginManager.discover().plugins(kind_named(kind) if kind else None)
+    plugins = PluginManager.discover(required=False).plugins(kind_named(kind) if kind else None)
     if as_json:
         print_json([_facts(plugin) for plugin in plugins])
     else:
@@ -37,7 +37,7 @@ def list_plugins(kind: str, as_json: bool) -> None:
 @json_option
 def info(name: str, as_json: bool) -> None:
     """Everything about the plugins called NAME, or brought by the distribution NAME; imports none."""
-    plugins = PluginManager.discover().plugins()
+    plugins = PluginManager.discover(required=False).plugins()
     found = [plugin for plugin in plugins if name in (plugin.name, f"{plugin.kind}:{plugin.name}", plugin.candidate.distribution)]
     if not found:
         raise PluginError(f"no plugin and no distribution with plugins is called {name!r}; see `tpumlir plugins list`")
@@ -54,7 +54,7 @@ def info(name: str, as_json: bool) -> None:
 @json_option
 def doctor(as_json: bool) -> int:
     """Import every plugin and say what is wrong and what mends it. Exit code 1 when one is wrong; disabled ones are not."""
-    manager = PluginManager.discover()
+    manager = PluginManager.discover(required=False)
     for kind in KINDS:
         for _ in manager.load_all(kind):
             pass  # loading is the examination: what fails keeps its reason

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from importlib import metadata, util
 
 from tpumlir_core.plugins.finder import Candidate, canonical
+from tpumlir_core.plugins.settings import DISABLE_VARIABLE, Selection
 
 CORE = "tpumlir-core"
-ENABLE_VARIABLE = "TPUMLIR_PLUGINS"
-DISABLE_VARIABLE = "TPUMLIR_DISABLE"
 
 
 class Health(Enum):
@@ -50,34 +49,6 @@ class Plugin:
     def turned(self, health: Health, reason: str) -> Plugin:
         """The same plugin in another health."""
         return replace(self, health=health, reason=reason)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which plugins the user wants. A word is an entry-point name, ``kind:name`` or a distribution; ``only`` None = all."""
-
-    only: frozenset[str] | None = None
-    disabled: frozenset[str] = frozenset()
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Selection:
-        """Comma-separated words in TPUMLIR_PLUGINS (only these, when set) and TPUMLIR_DISABLE (never these)."""
-        only = environment.get(ENABLE_VARIABLE)
-        return cls(None if only is None else _words(only), _words(environment.get(DISABLE_VARIABLE, "")))
-
-    def excludes(self, candidate: Candidate) -> str:
-        """Why the candidate is off, or ""."""
-        names = {candidate.name, f"{candidate.kind}:{candidate.name}", canonical(candidate.distribution)}
-        if names & self.disabled:
-            return f"switched off by {DISABLE_VARIABLE}"
-        if self.only is not None and not names & self.only:
-            return f"not named in {ENABLE_VARIABLE}"
-        return ""
-
-
-def _words(text: str) -> frozenset[str]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    return frozenset(words) | frozenset(canonical(word) for word in words)
 
 
 def check(candidates: Sequence[Candidate], selection: Selection, core_version: str) -> list[Plugin]:

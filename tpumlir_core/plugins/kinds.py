@@ -10,7 +10,7 @@ from tpumlir_core.errors import InputError
 if TYPE_CHECKING:
     import click
 
-    from tpumlir_core.plugins.extension_points import Frontend, Interpreter, Quantizer, Runner, Target
+    from tpumlir_core.plugins.extension_points import Calibrator, Executor, Frontend, Interpreter, Quantizer, Runner, Target
 
 T = TypeVar("T")
 
@@ -38,8 +38,8 @@ TARGET: Kind[Target] = Kind("target", f"{_CONTRACTS}:Target")
 QUANTIZER: Kind[Quantizer] = Kind("quantizer", f"{_CONTRACTS}:Quantizer")
 RUNNER: Kind[Runner] = Kind("runner", f"{_CONTRACTS}:Runner")
 INTERPRETER: Kind[Interpreter] = Kind("interpreter", f"{_CONTRACTS}:Interpreter")
-CALIBRATOR: Kind[Any] = Kind("calibrator")
-EXECUTOR: Kind[Any] = Kind("executor")
+CALIBRATOR: Kind[Calibrator] = Kind("calibrator", f"{_CONTRACTS}:Calibrator")
+EXECUTOR: Kind[Executor] = Kind("executor", f"{_CONTRACTS}:Executor")
 OP: Kind[Any] = Kind("op")
 COMMAND: Kind[click.Command] = Kind("command", "click:Command")
 HOOK: Kind[Any] = Kind("hook")

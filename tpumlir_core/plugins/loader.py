@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -35,7 +37,10 @@ def load(plugin: Plugin) -> Any:
 
 
 def _import(plugin: Plugin) -> Any:
-    """What the entry point names. stevedore loads it, but is given this one entry point: its own listing may be stale."""
+    """What the entry point names; what its import prints is dropped, stdout is for facts.
+
+    stevedore loads it, but is given this one entry point: its own listing may be stale.
+    """
     from stevedore.driver import DriverManager
 
     entry_point = EntryPoint(plugin.name, plugin.candidate.value, kind_named(plugin.kind).group)
@@ -45,10 +50,13 @@ def _import(plugin: Plugin) -> Any:
             return [entry_point]
 
     try:
-        return OneDriver(entry_point.group, entry_point.name, on_load_failure_callback=_reraise).driver
+        with redirect_stdout(io.StringIO()):
+            return OneDriver(entry_point.group, entry_point.name, on_load_failure_callback=_reraise).driver
     except ModuleNotFoundError as error:
         raise _missing(plugin, error) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, and what native extensions panic with
         raise LoadFailure(Health.BROKEN, f"its import failed: {_one_line(error)}") from error
 
 
@@ -65,8 +73,11 @@ def _missing(plugin: Plugin, error: ModuleNotFoundError) -> LoadFailure:
 
 def _instantiate(plugin: Plugin, cls: type[Any]) -> Any:
     try:
-        return cls()
-    except (Exception, SystemExit) as error:
+        with redirect_stdout(io.StringIO()):
+            return cls()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise LoadFailure(Health.BROKEN, f"{cls.__name__}() failed: {_one_line(error)}") from error
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tpumlir_core import __version__
 from tpumlir_core.errors import PluginError, PluginFault, TpumlirError
-from tpumlir_core.plugins.finder import find
-from tpumlir_core.plugins.health import Health, Plugin, Selection, check
-from tpumlir_core.plugins.kinds import Kind
+from tpumlir_core.plugins.finder import canonical, find
+from tpumlir_core.plugins.health import Health, Plugin, check
+from tpumlir_core.plugins.kinds import Kind, kind_named
 from tpumlir_core.plugins.loader import LoadFailure, load
+from tpumlir_core.plugins.settings import Selection, Words
 
 T = TypeVar("T")
 
@@ -25,10 +27,36 @@ class PluginManager:
         self._loaded: dict[Plugin, Any] = {}
 
     @classmethod
-    def discover(cls, environment: Mapping[str, str] | None = None, path: Sequence[str] | None = None) -> PluginManager:
-        """What is installed, checked against the settings. Imports no plugin."""
-        selection = Selection.from_environment(os.environ if environment is None else environment)
-        return cls(check(find(path), selection, __version__))
+    def discover(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        path: Sequence[str] | None = None,
+        folder: Path | None = None,
+        required: bool = True,
+    ) -> PluginManager:
+        """What is installed, checked against the settings that hold in ``folder`` (default: the working directory).
+
+        Imports no plugin but those that the settings require, and raises PluginError when one of them cannot be used;
+        with ``required`` False that is left out: for looking at plugins, not using them.
+        """
+        selection = Selection.from_environment(os.environ if environment is None else environment, folder)
+        manager = cls(check(find(path), selection, __version__))
+        if required:
+            manager._require(selection)
+        return manager
+
+    def _require(self, selection: Selection) -> None:
+        """Raises PluginError when a required plugin is not there or cannot be used."""
+        for word in selection.required:
+            meant = Words(selection.required_by, frozenset({word, canonical(word)}))
+            found = [plugin for plugin in self._plugins if meant.matches(plugin.candidate)]
+            if not found:
+                raise PluginError(f"{selection.required_by} requires the plugin {word!r}, which is not installed")
+            for plugin in found:
+                try:
+                    self.get(kind_named(plugin.kind), plugin.name)
+                except PluginError as error:
+                    raise PluginError(f"{error} ({selection.required_by} requires it)") from error
 
     def plugins(self, kind: Kind[Any] | None = None) -> list[Plugin]:
         """All of them, or all of one kind, whatever their health."""
@@ -84,9 +112,9 @@ class PluginManager:
         """Around a call into a plugin: a fault that is none of ours becomes a PluginFault that names plugin and action."""
         try:
             yield
-        except TpumlirError:
+        except (TpumlirError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             origin = self.find(kind, name).origin
             text = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
             raise PluginFault(f"{kind.name} {name} of {origin} failed in {action}: {text}") from error
