@@ -28,20 +28,17 @@ def open_compiled(path: Path, plugins: PluginManager) -> tuple[bytes, str, Targe
     head = read_head(path)
     if is_bmodel(head):
         data, model = read_compiled(path)
-        return (data, *target_of(path, model, plugins))
+        if not model.chip:
+            raise InputError(f"{path}: the bmodel does not say which chip it is for")
+        return data, model.chip.lower(), plugins.get(TARGET, model.chip.lower())
     name = container_chip(head)
     if name is not None:
         return path.read_bytes(), name, plugins.get(TARGET, name)
     found = recognize(TARGET, path, plugins)
     if found is None:
-        raise unknown_file(path, plugins)
+        known = ", ".join(plugins.names(TARGET)) or "none, install one"
+        raise InputError(f"{path}: not a bmodel, nor a file that a target knows (targets: {known})")
     return (path.read_bytes(), *found)
-
-
-def unknown_file(path: Path, plugins: PluginManager) -> InputError:
-    """The error for a file of no format that the core or an installed target knows."""
-    known = ", ".join(plugins.names(TARGET)) or "none, install one"
-    return InputError(f"{path}: not a bmodel, nor a file that a target knows (targets: {known})")
 
 
 def read_compiled(path: Path) -> tuple[bytes, Model]:
@@ -52,14 +49,6 @@ def read_compiled(path: Path) -> tuple[bytes, Model]:
         return data, read_model(data)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def target_of(path: Path, model: Model, plugins: PluginManager) -> tuple[str, Target]:
-    """Name and target of the chip that a bmodel is for. Raises PluginError when it is not installed."""
-    if not model.chip:
-        raise InputError(f"{path}: the bmodel does not say which chip it is for")
-    name = model.chip.lower()
-    return name, plugins.get(TARGET, name)
 
 
 def read_container_file(path: Path) -> tuple[bytes, Container]:

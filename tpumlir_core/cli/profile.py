@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tpumlir_core.cli.compiled import read_compiled, target_of
+from tpumlir_core.cli.compiled import open_compiled
 from tpumlir_core.cli.options import FILE, json_option
 from tpumlir_core.cli.output import print_json, print_table
 from tpumlir_core.plugins import TARGET, PluginManager
@@ -20,9 +20,8 @@ from tpumlir_core.plugins.extension_points import Profile
 @json_option
 def command(file: Path, as_json: bool) -> None:
     """Estimate the cycles that a compiled FILE takes on its chip, in all and by layer."""
-    data, model = read_compiled(file)
     plugins = PluginManager.discover()
-    name, target = target_of(file, model, plugins)
+    data, name, target = open_compiled(file, plugins)
     with plugins.calling(TARGET, name, "profile"):
         profile = target.profile(data)
     if as_json:
