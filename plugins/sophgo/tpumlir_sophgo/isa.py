@@ -10,6 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tpumlir_core.errors import InputError, InternalError
@@ -39,6 +40,25 @@ class Format:
     def size(self) -> int:
         return self.bits // 8
 
+    @cached_property
+    def header(self) -> tuple[int, int]:
+        """(mask, value) of the header bits that are the same in all instructions of this format."""
+        mask = value = 0
+        for name, wanted in self.match.items():
+            spec = self.fields[name]
+            mask |= (1 << spec.width) - 1 << spec.offset
+            value |= wanted << spec.offset
+        return mask, value
+
+    @cached_property
+    def codes(self) -> frozenset[int]:
+        """Values that the operation field may have; empty: any."""
+        return frozenset(self.variants.values())
+
+    @cached_property
+    def _slots(self) -> list[tuple[str, int, int]]:
+        return [(name, spec.offset, (1 << spec.width) - 1) for name, spec in self.fields.items()]
+
     def encode(self, values: Mapping[str, int]) -> bytes:
         """The instruction's bytes, little endian. Raises InternalError for an unknown field or a value out of range."""
         word = 0
@@ -54,7 +74,7 @@ class Format:
     def decode(self, data: bytes) -> dict[str, int]:
         """Field values of an instruction of this format."""
         word = int.from_bytes(data[: self.size], "little")
-        return {name: word >> spec.offset & (1 << spec.width) - 1 for name, spec in self.fields.items()}
+        return {name: word >> offset & mask for name, offset, mask in self._slots}
 
     def variant_name(self, values: Mapping[str, int]) -> str:
         """The name of the operation that the operation field selects ("" where the format has no variants)."""
@@ -94,8 +114,10 @@ class InstructionSet:
 
     def identify(self, data: bytes) -> Format:
         """The format of the instruction at the start of ``data``. Raises InputError when no format matches."""
+        head = int.from_bytes(data[:16], "little")
         for candidate in self.formats.values():
-            if len(data) >= candidate.size and self._matches(candidate, data):
+            mask, value = candidate.header
+            if head & mask == value and len(data) >= candidate.size and self._has_variant(candidate, head):
                 return candidate
         raise InputError(f"no {self.engine} instruction starts with {bytes(data[:16]).hex()}")
 
@@ -108,16 +130,11 @@ class InstructionSet:
             offset += found.size
 
     @staticmethod
-    def _matches(candidate: Format, data: bytes) -> bool:
-        head = int.from_bytes(data[:16], "little")
-        for name, value in candidate.match.items():
-            spec = candidate.fields[name]
-            if head >> spec.offset & (1 << spec.width) - 1 != value:
-                return False
-        if not candidate.variants:
+    def _has_variant(candidate: Format, head: int) -> bool:
+        if not candidate.codes:
             return True
         spec = candidate.fields[candidate.variant_field]
-        return (head >> spec.offset & (1 << spec.width) - 1) in candidate.variants.values()
+        return (head >> spec.offset & (1 << spec.width) - 1) in candidate.codes
 
 
 def _layout(text: str) -> tuple[dict[str, Field], int]:

@@ -25,8 +25,7 @@ FILL = 0.92  # share of a lane that the estimate may fill; the rest is for fragm
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)  # nodes of the runs that are costed
 OVERLAP = 1.5  # a run is not grown further once its tiles repeat this much of the TIU's work
 MOST_TILES = 64  # of a run of several nodes
-FEW_LENGTHS = (1, 2, 4, 16, 64)  # in networks of more than MANY nodes
-MANY = 600
+MANY = 600  # nodes from which on groups are chosen greedily instead of by a shortest path
 _PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048)
 
 
@@ -56,6 +55,8 @@ class Partitioner:
         Plans of fused groups, and single nodes that have a global kernel, in order.
         """
         stop = len(self.nodes) if stop is None else stop
+        if stop - first > MANY:
+            return self._greedy(tiu_weight, dma_weight, first, stop)
         cost = np.full(stop - first + 1, np.inf)
         cost[-1] = 0.0
         choice = [1] * (stop - first)
@@ -76,6 +77,21 @@ class Partitioner:
             at += choice[at - first]
         return found
 
+    def _greedy(self, tiu_weight: float, dma_weight: float, first: int, stop: int) -> list[Plan | Node]:
+        """From the first node on, always the run that is cheapest by the node; costs only runs that are reached."""
+        found: list[Plan | Node] = []
+        at = first
+        while at < stop:
+            if not self.nodes[at].is_local:
+                found.append(self.nodes[at])
+                at += 1
+                continue
+            runs = {length: plan for length, plan in self.plans(at).items() if at + length <= stop}
+            length = min(runs, key=lambda n: (tiu_weight * runs[n].tiu + dma_weight * runs[n].dma) / n)
+            found.append(runs[length])
+            at += length
+        return found
+
     def plans(self, at: int) -> dict[int, Plan]:
         """The plans of the runs that begin at a node, by length. Raises UnsupportedError where not even the node by itself
         can be cut so that it fits local memory."""
@@ -86,10 +102,9 @@ class Partitioner:
 
     def _measure(self, at: int) -> dict[int, Plan]:
         plans: dict[int, Plan] = {}
-        lengths = LENGTHS if len(self.nodes) <= MANY else FEW_LENGTHS
         group: Group | None = Group()
         grid = Grid()
-        for length in lengths:
+        for length in LENGTHS:
             while group is not None and len(group.nodes) < length:
                 following = at + len(group.nodes)
                 group = group.extended(self.est.graph, self.nodes[following]) if following < len(self.nodes) else None
