@@ -34,6 +34,7 @@ from tpumlir_core.passes import run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unknown
 from tpumlir_core.plugins.extension_points import Artifact, ImportOptions, LoweringOptions
+from tpumlir_core.plugins.provenance import made_by
 from tpumlir_core.stages import Session
 
 TEXT_SUFFIX = ".mlir"
@@ -115,6 +116,7 @@ def deploy(
         expected = expected_outputs(module, verification, session)
     with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
         lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize))
+    lowered.made_by = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip))
     if verification is not None and expected is not None:
         verify_lowering(lowered, expected, verification, session)
     with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):

@@ -55,6 +55,16 @@ def check_output(path: Path) -> None:
         raise InputError(f"{path}: cannot be written: no permission for the folder {folder}")
 
 
+def make_folder(path: Path) -> None:
+    """A folder at ``path``, in a folder that is there. Raises InputError when there can be none."""
+    try:
+        path.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{path}: cannot be a folder: it is a file; name another") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made: {_reason(error)}") from error
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file, whole or not at all."""
 

@@ -3,9 +3,9 @@
 from tpumlir_core.bmodel.combine import combine, extract, extract_all
 from tpumlir_core.bmodel.container import read_model, write_model
 from tpumlir_core.bmodel.network import BmodelNet, BmodelTensor, CommandStreams, WeightLocation, build_model, write_bmodel
-from tpumlir_core.bmodel.notes import read_notes
+from tpumlir_core.bmodel.notes import MADE_BY, read_notes
 
 __all__ = [
-    "BmodelNet", "BmodelTensor", "CommandStreams", "WeightLocation",
+    "MADE_BY", "BmodelNet", "BmodelTensor", "CommandStreams", "WeightLocation",
     "build_model", "combine", "extract", "extract_all", "read_model", "read_notes", "write_bmodel", "write_model",
 ]

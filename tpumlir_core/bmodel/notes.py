@@ -14,6 +14,8 @@ from typing import Any
 from tpumlir_core.bmodel.schema import NetParameter
 
 KEY = "tpumlir"
+MADE_BY = "made_by"
+"""The note of the distributions that made a network: name -> version."""
 
 
 def encode_notes(notes: Mapping[str, Any]) -> bytes | None:

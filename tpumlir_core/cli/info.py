@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tpumlir_core.bmodel import MADE_BY, read_notes
 from tpumlir_core.bmodel.schema import Model, Net, NetParameter, Tensor
 from tpumlir_core.cli.compiled import is_bmodel, open_compiled, read_compiled, read_container_file
 from tpumlir_core.cli.options import FILE, json_option
@@ -71,7 +73,14 @@ def _stored(tensor: StoredTensor) -> dict[str, Any]:
 
 
 def _model(model: Model) -> dict[str, Any]:
-    return {"chip": model.chip, "version": model.version, "time": (model.time or "").strip(), "networks": [_net(net) for net in model.net]}
+    firmware = len(model.kernel_module.binary or b"") if model.kernel_module else 0
+    return {
+        "chip": model.chip,
+        "version": model.version,
+        "time": (model.time or "").strip(),
+        "firmware_bytes": firmware,
+        "networks": [_net(net) for net in model.net],
+    }
 
 
 def _net(net: Net) -> dict[str, Any]:
@@ -80,14 +89,21 @@ def _net(net: Net) -> dict[str, Any]:
 
 def _stage(stage: NetParameter) -> dict[str, Any]:
     groups = [group for subnet in stage.sub_net for group in subnet.cmd_group] or list(stage.cmd_group)
+    made_by = read_notes(stage).get(MADE_BY)
     return {
         "inputs": [_tensor(tensor) for tensor in stage.input_tensor],
         "outputs": [_tensor(tensor) for tensor in stage.output_tensor],
         "weight_bytes": len(stage.coeff_mem.binary_coeff or b"") if stage.coeff_mem else 0,
+        "weight_address": stage.coeff_mem.address if stage.coeff_mem else None,
         "neuron_bytes": stage.ctx_size,
+        "neuron_address": stage.ctx_addr,
+        "command_groups": len(groups),
         "tiu_commands": sum(group.bdc_num for group in groups),
         "dma_commands": sum(group.gdma_num for group in groups),
         "command_bytes": sum(len(group.binary_bdc or b"") + len(group.binary_gdma or b"") for group in groups),
+        "dynamic": bool(stage.is_dynamic),
+        "host_layers": sum(len(subnet.cpu_param) for subnet in stage.sub_net),
+        "made_by": made_by if isinstance(made_by, dict) else {},
     }
 
 
@@ -112,16 +128,36 @@ def _element(code: int) -> str:
 def _print(facts: dict[str, Any]) -> None:
     kind = f", bmodel {facts['version']}" if "version" in facts else ""
     click.echo(f"{facts['file']}: {facts['bytes']:,} bytes for {facts['chip']}{kind}")
+    if facts.get("firmware_bytes"):
+        click.echo(f"firmware {facts['firmware_bytes']:,} bytes")
     for net in facts["networks"]:
         for number, stage in enumerate(net["stages"]):
             click.echo(f"network {net['name']}, stage {number}")
             for role in ("inputs", "outputs"):
                 for tensor in stage[role]:
-                    kind = "x".join(map(str, (*tensor["shape"], tensor["type"])))
-                    click.echo(f"  {role[:-1]:7}{tensor['name']}  {kind}  {tensor['bytes']:,} bytes at {tensor['address']:#x}")
-            if "section_bytes" in stage:
-                click.echo("  " + ", ".join(f"{name} {size:,} bytes" for name, size in stage["section_bytes"].items()))
-                continue
-            click.echo(f"  weights {stage['weight_bytes']:,} bytes, neurons {stage['neuron_bytes']:,} bytes")
-            streams = f"{stage['tiu_commands']} TIU and {stage['dma_commands']} DMA commands"
-            click.echo(f"  {streams}, {stage['command_bytes']:,} bytes")
+                    click.echo(f"  {role[:-1]:7}{_tensor_text(tensor)}")
+            for line in _stage_lines(stage):
+                click.echo(f"  {line}")
+
+
+def _tensor_text(tensor: dict[str, Any]) -> str:
+    """Name, shape and type; scale and zero point where it is quantized."""
+    kind = "x".join(map(str, (*tensor["shape"], tensor["type"])))
+    quantized = (tensor.get("scale", 1.0), tensor.get("zero_point", 0)) != (1.0, 0)
+    scale = f", scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}" if quantized else ""
+    return f"{tensor['name']}  {kind}  {tensor['bytes']:,} bytes at {tensor['address']:#x}{scale}"
+
+
+def _stage_lines(stage: dict[str, Any]) -> Iterator[str]:
+    if "section_bytes" in stage:
+        yield ", ".join(f"{name} {size:,} bytes" for name, size in stage["section_bytes"].items())
+        return
+    at = "" if stage["weight_address"] is None else f" at {stage['weight_address']:#x}"
+    yield f"weights {stage['weight_bytes']:,} bytes{at}"
+    yield f"neurons {stage['neuron_bytes']:,} bytes at {stage['neuron_address']:#x}"
+    groups = f" in {stage['command_groups']} groups" if stage["command_groups"] > 1 else ""
+    yield f"{stage['tiu_commands']} TIU and {stage['dma_commands']} DMA commands{groups}, {stage['command_bytes']:,} bytes"
+    if stage["dynamic"] or stage["host_layers"]:
+        yield f"{'dynamic' if stage['dynamic'] else 'static'}, {stage['host_layers']} layers on the host"
+    if stage["made_by"]:
+        yield "made by " + ", ".join(f"{name} {version}" for name, version in stage["made_by"].items())

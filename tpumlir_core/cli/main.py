@@ -23,6 +23,8 @@ COMMANDS = {
     "info": "What is in a compiled file.",
     "disasm": "The instructions of a compiled file.",
     "profile": "Estimated cycles of a compiled file.",
+    "combine": "Several bmodels in one file.",
+    "extract": "Every stage of a bmodel in a file of its own.",
     "ops": "Which operators are supported.",
     "plugins": "What is installed, and in what health.",
 }

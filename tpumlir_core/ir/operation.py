@@ -225,12 +225,16 @@ class Function:
 
 @dataclass
 class Module:
-    """One network: a function, its weights by name, and module attributes (``module.chip``, ``module.state``, ...)."""
+    """One network: a function, its weights by name, and module attributes (``module.chip``, ``module.state``, ...).
+
+    ``made_by``: distributions that a compiled file of it is due to, and their versions; not in its text.
+    """
 
     name: str
     function: Function
     weights: WeightStore
     attributes: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, str] = field(default_factory=dict)
 
 
 class WeightStore:

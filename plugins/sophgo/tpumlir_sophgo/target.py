@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tpumlir_core.bmodel import BmodelNet, BmodelTensor, CommandStreams, write_bmodel
+from tpumlir_core.bmodel import MADE_BY, BmodelNet, BmodelTensor, CommandStreams, write_bmodel
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Module, Operation, Value
 from tpumlir_core.plugins.extension_points import Artifact, Instruction, Profile, Target
@@ -104,10 +104,11 @@ class SophgoTarget(Target):
 
         inputs = tuple(tensor(op.output) for op in module.function.operations if op.opcode == "top.Input")
         outputs = tuple(tensor(value) for value in module.function.outputs)
+        provenance = {MADE_BY: module.made_by} if module.made_by else {}
         layers = LayerTable.of(module.function.operations, program.emitter.commands)
         return BmodelNet(
             module.name, self.runtime_name, inputs, outputs, memoryview(program.constants), program.constants_base, program.memory_base,
-            program.memory_bytes, tuple(groups), notes={NOTE: layers.note()},
+            program.memory_bytes, tuple(groups), notes={NOTE: layers.note(), **provenance},
         )
 
     def _facts(self, program: Program, data: bytes) -> dict[str, Any]:
