@@ -66,6 +66,11 @@ def conjunction(operands: Sequence[Operand], out: LocalTensor, s: Scratch, e: Bm
 class CompareKernel(ElementwiseKernel):
     """A relation between two tensors."""
 
+    def supports(self, op: Any) -> str | None:
+        if len(op.operands) == 2 and op.operands[0] is op.operands[1] and op.mode in ("Equal", "NotEqual"):
+            return "whether a number is none (x != x) cannot be told: a NaN equals itself on this chip"
+        return super().supports(op)
+
     def buffers_for(self, op: Any) -> int:
         return 2 if op.mode in ("Equal", "NotEqual", "And", "Xor") else 0
 

@@ -55,8 +55,7 @@ def sub(im: Importer, node: Node) -> Value:
 
 def div(im: Importer, node: Node) -> Value:
     if im.is_integer(node.input(0)):
-        quotient = im.step("quotient", top.Div, [im.value(node.input(0)), im.value(node.input(1))])
-        return truncated(im, quotient)
+        return _integer_quotient(im, im.value(node.input(0)), im.value(node.input(1)))
     number = _constant_operand(im, node, 1)
     if number:
         return im.emit(top.MulConst, [im.value(node.input(0))], const_val=1 / number)
@@ -64,6 +63,14 @@ def div(im: Importer, node: Node) -> Value:
     if number is not None:
         return im.emit(top.Reciprocal, [im.value(node.input(1))], const_val=number)
     return im.emit(top.Div, [im.value(node.input(0)), im.value(node.input(1))])
+
+
+def _integer_quotient(im: Importer, x: Value, y: Value) -> Value:
+    """x / y towards zero. Half a unit away from zero first: no quotient then is near an integer that it does not reach,
+    and so none crosses one where a target's division is off by its last bits."""
+    half = im.step("half", top.MulConst, [im.step("sign", top.Sign, [x])], const_val=0.5)
+    quotient = im.step("quotient", top.Div, [im.step("moved", top.Add, [x, half]), y])
+    return truncated(im, quotient)
 
 
 def truncated(im: Importer, value: Value) -> Value:

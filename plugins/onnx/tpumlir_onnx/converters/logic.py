@@ -47,14 +47,17 @@ def is_nan(im: Importer, node: Node) -> Value:
 
 
 def is_inf(im: Importer, node: Node) -> Value:
+    """Comparisons of the magnitude, and of the sign where only one infinity counts: they say no for what is not a number."""
     x = im.value(node.input(0))
-    if node.flag("detect_negative", default=True) and node.flag("detect_positive", default=True):
-        return im.emit(top.CompareConst, [im.step("abs", top.Abs, [x])], mode="Greater", const_val=_LARGEST, inversed=False)
-    if node.flag("detect_positive", default=True):
-        return im.emit(top.CompareConst, [x], mode="Greater", const_val=_LARGEST, inversed=False)
-    if node.flag("detect_negative", default=True):
-        return im.emit(top.CompareConst, [x], mode="Less", const_val=-_LARGEST, inversed=False)
-    return im.constant_result("none", np.zeros(x.shape, np.float32))
+    negative, positive = (node.flag(f"detect_{sign}", default=True) for sign in ("negative", "positive"))
+    if not negative and not positive:
+        return im.constant_result("none", np.zeros(x.shape, np.float32))
+    size = im.step("abs", top.Abs, [x])
+    if negative and positive:
+        return im.emit(top.CompareConst, [size], mode="Greater", const_val=_LARGEST, inversed=False)
+    infinite = im.step("infinite", top.CompareConst, [size], mode="Greater", const_val=_LARGEST, inversed=False)
+    side = im.step("side", top.CompareConst, [x], mode="Less" if negative else "Greater", const_val=0.0, inversed=False)
+    return im.emit(top.Mul, [infinite, side])
 
 
 def where(im: Importer, node: Node) -> Value:

@@ -12,6 +12,8 @@ from tpumlir_onnx.graph import Node
 from tpumlir_onnx.importer import Converter, Importer
 from tpumlir_onnx.parameters import normal_axis
 
+_LEAST_NORM = 1e-30
+"""What a norm of 0 counts as: its reciprocal is finite on chips that flush small numbers too."""
 _MVN_EPSILON = 1e-9
 """What MeanVarianceNormalization adds to the standard deviation (its ONNX function body)."""
 
@@ -126,8 +128,7 @@ def lp_normalization(im: Importer, node: Node) -> Value:
         raise InputError(f"{node}: p is {p}, neither 1 nor 2")
     axis = normal_axis(node, node.integer("axis", -1), len(x.shape))
     norm = im.step("norm", top.Reduce, [x], axes=(axis,), keepdims=True, mode=f"ReduceL{p}")
-    smallest = float(np.finfo(np.float32).tiny)
-    return im.emit(top.Div, [x, im.step("positive", top.MaxConst, [norm], const_val=smallest)])
+    return im.emit(top.Div, [x, im.step("positive", top.MaxConst, [norm], const_val=_LEAST_NORM)])
 
 
 def mean_variance_normalization(im: Importer, node: Node) -> Value:
