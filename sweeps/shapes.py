@@ -1,0 +1,156 @@
+"""Random single operations through the scheduler on the emulator: `python -m sweeps.shapes`.
+
+Each is compiled to a bmodel, run in both extreme orders of the engines, and compared with the operation's numpy reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sweeps.calls import DRAWERS, Call, Operand, draw_call
+from sweeps.emulator import run_bmodel
+from sweeps.pool import Outcome, run_tasks
+from tpumlir_bm1684x.target import Bm1684xTarget
+from tpumlir_core.errors import InputError
+from tpumlir_core.ir import Array, Function, Module, Operation, TensorType, Value, WeightStore, operation_class, tpu
+from tpumlir_core.ir.top import Input, Weight
+from tpumlir_sophgo.emitter import Engine
+
+RESULTS = Path("results")
+TOLERANCE = 1e-4
+"""Of the largest magnitude of the result."""
+LARGE_EVERY = 8
+"""Every so manieth call of an operation is larger than local memory."""
+SECONDS = 60.0
+GOOD = ("right", "refused")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a call ended, and why."""
+
+    call: str
+    kind: str
+    reason: str = ""
+
+
+def describe(call: Call) -> str:
+    """One line that tells everything of a call."""
+    shapes = ", ".join("-" if o is None else f"{list(o.shape)}{'w' if o.weight else ''}" for o in call.operands)
+    return f"{call.opcode}({shapes}) {dict(call.attributes)} seed {call.seed}"
+
+
+def judge(call: Call) -> Verdict:
+    """Compile and run one call."""
+    module, arrays = _module(call)
+    operation = next(op for op in module.function.operations if op.opcode == f"tpu.{call.opcode}")
+    reason = Bm1684xTarget().supports(operation, "F32")
+    if reason is not None:
+        return Verdict(describe(call), "refused", reason)
+    try:
+        data = Bm1684xTarget().compile(module).data
+    except InputError as error:
+        return Verdict(describe(call), "refused", str(error))
+    feeds = [_fed(a) for a, o in zip(arrays, call.operands, strict=True) if a is not None and o is not None and not o.weight]
+    (ours,), (other,) = (run_bmodel(data, feeds, engine) for engine in Engine)
+    if not np.array_equal(ours, other, equal_nan=True):
+        return Verdict(describe(call), "wrong", "the result depends on which engine is ahead")
+    wanted = operation.evaluate(arrays)[0]
+    return Verdict(describe(call), *_compared(ours.reshape(wanted.shape), wanted))
+
+
+def _fed(array: Array) -> Array:
+    return np.ascontiguousarray(array).reshape(array.shape or (1,))
+
+
+def _compared(ours: Array, wanted: Array) -> tuple[str, str]:
+    error = np.abs(ours.astype(np.float64) - wanted)
+    scale = max(float(np.abs(wanted).max(initial=0)), 1e-6)
+    worst = float(error.max(initial=0))
+    if np.isnan(worst) or worst > TOLERANCE * scale:
+        return "wrong", f"differs by up to {worst:.3g} where the largest is {scale:.3g}, in {np.mean(~(error <= TOLERANCE * scale)):.1%}"
+    return "right", ""
+
+
+def _module(call: Call) -> tuple[Module, list[Array | None]]:
+    random = np.random.default_rng(call.seed)
+    weights = WeightStore()
+    operations: list[Operation] = []
+    values: list[Value | None] = []
+    arrays: list[Array | None] = []
+    for i, operand in enumerate(call.operands):
+        if operand is None:
+            values.append(None)
+            arrays.append(None)
+            continue
+        array, typed = _array(operand, random), [(f"x{i}", TensorType(operand.shape))]
+        source: Operation = Weight.create([], typed) if operand.weight else Input.create([None], typed)
+        if operand.weight:
+            weights[f"x{i}"] = array
+        operations.append(source)
+        values.append(source.output)
+        arrays.append(array)
+    kind = operation_class(f"tpu.{call.opcode}")
+    assert kind is not None, f"{call.opcode} is not declared in {tpu.__name__}"
+    operations.append(kind.create(values, ["y"], **call.attributes))
+    return Module("call", Function("main", operations, [operations[-1].output]), weights), arrays
+
+
+def _array(operand: Operand, random: np.random.Generator) -> Array:
+    if operand.whole:
+        return random.integers(int(operand.low), int(operand.high) + 1, operand.shape).astype(np.float32)
+    return random.uniform(operand.low, operand.high, operand.shape).astype(np.float32)
+
+
+def calls(each: int, opcodes: Sequence[str]) -> list[Call]:
+    """So many calls of each operation."""
+    return [
+        draw_call(opcode, zlib.crc32(opcode.encode()) + i, i % LARGE_EVERY == LARGE_EVERY - 1)
+        for i in range(each) for opcode in opcodes
+    ]
+
+
+def sweep(tasks: Sequence[Call], workers: int) -> list[Verdict]:
+    """The verdict on every call; the bad ones are told at once."""
+    found: dict[int, Verdict] = {}
+    for index, outcome in run_tasks(judge, tasks, workers, SECONDS):
+        found[index] = verdict = _verdict(tasks[index], outcome)
+        if verdict.kind not in GOOD:
+            print(f"{len(found)}/{len(tasks)} {verdict.kind}: {verdict.call}: {verdict.reason}", file=sys.stderr)
+    return [found[index] for index in range(len(tasks))]
+
+
+def _verdict(call: Call, outcome: Outcome[Verdict]) -> Verdict:
+    if outcome.value is not None:
+        return outcome.value
+    return Verdict(describe(call), "internal" if outcome.kind == "error" else outcome.kind, outcome.text)
+
+
+def main() -> None:
+    """Run the sweep, write results/shapes.json, print the summary; exit 1 where a call misbehaves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--each", type=int, default=24, help="calls of each operation")
+    parser.add_argument("--only", nargs="*", default=sorted(DRAWERS), help="operations")
+    options = parser.parse_args()
+    verdicts = sweep(calls(options.each, options.only), options.workers)
+    counts = Counter(verdict.kind for verdict in verdicts)
+    summary = f"{len(verdicts)} calls of {len(options.only)} operations: " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+    RESULTS.mkdir(exist_ok=True)
+    report = {"summary": summary, "counts": counts, "verdicts": [asdict(v) for v in verdicts if v.kind != "right"]}
+    (RESULTS / "shapes.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(summary)
+    raise SystemExit(any(verdict.kind not in GOOD for verdict in verdicts))
+
+
+if __name__ == "__main__":
+    main()
