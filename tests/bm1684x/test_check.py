@@ -48,7 +48,8 @@ def test_a_dependency_left_out_is_a_race(program: Program, engine: Engine) -> No
 
 
 def test_engines_that_wait_for_each_other(program: Program) -> None:
-    first(program, Engine.DMA, waiting=False).waits = 1
+    last = max(c.id for c in program.emitter.commands if c.engine is Engine.TIU)
+    first(program, Engine.DMA, waiting=False).waits = last
     with pytest.raises(InternalError, match="wait for each other"):
         check(program)
 
