@@ -1,0 +1,1 @@
+"""A made-up chip as a tpumlir target, with its simulator."""
