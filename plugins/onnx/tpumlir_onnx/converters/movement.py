@@ -191,6 +191,8 @@ def trilu(im: Importer, node: Node) -> Value:
     given = im.parameter(node, 1, "diagonal")
     limit = max(x.shape[-2:])
     diagonal = min(max(int(given.reshape(-1)[0]), -limit), limit) if given is not None else 0
+    if not x.type.element.is_float:  # targets multiply by a mask
+        x = im.step("float", top.Cast, [x], to="F32")
     return im.emit(top.Trilu, [x], upper=node.integer("upper", 1), diagonal=diagonal)
 
 
