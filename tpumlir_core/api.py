@@ -34,6 +34,7 @@ from tpumlir_core.passes import run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unknown
 from tpumlir_core.plugins.extension_points import Artifact, ImportOptions, LoweringOptions
+from tpumlir_core.plugins.operators import operator_plugins
 from tpumlir_core.plugins.provenance import made_by
 from tpumlir_core.stages import Session
 
@@ -82,6 +83,7 @@ def _import(
 ) -> tuple[Module, dict[str, Array]]:
     """The optimized module and, where there is something to verify, every tensor as the source framework computed it."""
     name, reader = require(FRONTEND, frontend, model, session.plugins)
+    options = dataclasses.replace(options, operators=session.operators)
     with session.stage("import", str(model)), session.plugins.calling(FRONTEND, name, "load"):
         module = reader.load(model, options)
     with session.stage("optimize", module.name):
@@ -114,9 +116,10 @@ def deploy(
     name, quantizer = quantizer_for(quantize, session.plugins)
     if verification is not None and expected is None:
         expected = expected_outputs(module, verification, session)
+    operators = operator_plugins(module, session.plugins)
     with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
         lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize))
-    lowered.made_by = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip))
+    lowered.made_by = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
     if verification is not None and expected is not None:
         verify_lowering(lowered, expected, verification, session)
     with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):
@@ -154,8 +157,9 @@ def run(
 def open_module(path: Path, *, session: Session | None = None) -> Module:
     """A module from .mlir and its weights. Raises InputError for what is not one."""
     read_head(path)
-    with (session or Session()).stage("read", str(path)):
-        return read_module(path)
+    session = session or Session()
+    with session.stage("read", str(path)):
+        return read_module(path, session.operators)
 
 
 def save_module(module: Module, path: Path) -> None:
@@ -181,6 +185,7 @@ def _run_source(
     if known is None:
         raise unknown(file, session.plugins, RUNNER, FRONTEND)
     name, reader = known
+    options = dataclasses.replace(options, operators=session.operators)
     with session.stage("run source", str(file)), session.plugins.calling(FRONTEND, name, "run"):
         arrays = reader.run(file, inputs, options)
         return arrays if dump_all else outputs_of(reader.load(file, options), arrays)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from tpumlir_core.plugins import HOOK, PluginManager
 from tpumlir_core.plugins.hooks import load_hooks
+from tpumlir_core.plugins.operators import operator_set
 
 
 class Observer(Protocol):
@@ -22,10 +23,11 @@ class Observer(Protocol):
 
 
 class Session:
-    """What one run carries along: its plugins, its observer and hooks, and the seconds that each stage took."""
+    """What one run carries along: its plugins and custom operators, its observer and hooks, the seconds that each stage took."""
 
     def __init__(self, plugins: PluginManager | None = None, observer: Observer | None = None) -> None:
         self.plugins = plugins or PluginManager.discover()
+        self.operators = operator_set(self.plugins)
         self.seconds: dict[str, float] = {}
         self._observer = observer
         self._hooks = load_hooks(self.plugins)

@@ -158,17 +158,23 @@ _REGISTRY: dict[str, type[Operation]] = {}
 def op(opcode: str, operands: str = "input", results: str = "output") -> Callable[[type[OpT]], type[OpT]]:
     """Declare an operation class: ``@op("top.Conv", "input, filter, bias?")``; ``x*`` is variadic, ``x?`` optional."""
 
-    def declare(cls: type[OpT]) -> type[OpT]:
-        cls = dataclass(kw_only=True, eq=False, repr=False)(cls)
-        cls.opcode = opcode
-        cls.operand_specs = tuple(_spec(text.strip()) for text in operands.split(",") if text.strip())
-        cls.result_names = tuple(text.strip().rstrip("?*") for text in results.split(",") if text.strip())
+    def register(cls: type[OpT]) -> type[OpT]:
+        cls = declare(cls, opcode, operands, results)
         if opcode in _REGISTRY:
             raise InternalError(f"operation {opcode} is declared twice")
         _REGISTRY[opcode] = cls
         return cls
 
-    return declare
+    return register
+
+
+def declare(cls: type[OpT], opcode: str, operands: str, results: str) -> type[OpT]:
+    """Make a class an operation class; see ``op``, which also registers it."""
+    cls = dataclass(kw_only=True, eq=False, repr=False)(cls)
+    cls.opcode = opcode
+    cls.operand_specs = tuple(_spec(text.strip()) for text in operands.split(",") if text.strip())
+    cls.result_names = tuple(text.strip().rstrip("?*") for text in results.split(",") if text.strip())
+    return cls
 
 
 def _spec(text: str) -> OperandSpec:

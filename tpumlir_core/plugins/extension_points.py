@@ -15,6 +15,7 @@ from typing import Any
 
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Array, Module, Operation
+from tpumlir_core.ir.operator import OperatorSet
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class ImportOptions:
     """What the user says about a source model.
 
     ``input_shapes``: one shape per input, in input order, or () to take the model's own. ``output_names``: cut the network
-    at these tensors. ``model_data``: a second file with the weights, where the format has one.
+    at these tensors. ``model_data``: a second file with the weights, where the format has one. ``operators``: the custom
+    operators to look up, as ``domain::type``, what the frontend does not know itself.
     """
 
     input_shapes: tuple[tuple[int, ...], ...] = ()
@@ -30,6 +32,7 @@ class ImportOptions:
     output_names: tuple[str, ...] = ()
     model_data: Path | None = None
     name: str = ""
+    operators: OperatorSet = field(default_factory=OperatorSet, compare=False)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tpumlir_core.errors import InputError
 if TYPE_CHECKING:
     import click
 
+    from tpumlir_core.ir.operator import Operator
     from tpumlir_core.plugins.extension_points import Calibrator, Executor, Frontend, Interpreter, Quantizer, Runner, Target
 
 T = TypeVar("T")
@@ -19,11 +20,13 @@ T = TypeVar("T")
 class Kind(Generic[T]):
     """One extension point. ``contract`` is ``module:class`` of the class that an extension must be, "" where any will do.
 
-    The contract is text, so that listing plugins imports neither it nor what it needs.
+    The contract is text, so that listing plugins imports neither it nor what it needs. ``of_classes``: the extension is a
+    subclass of it, not an instance.
     """
 
     name: str
     contract: str = ""
+    of_classes: bool = False
 
     @property
     def group(self) -> str:
@@ -40,7 +43,7 @@ RUNNER: Kind[Runner] = Kind("runner", f"{_CONTRACTS}:Runner")
 INTERPRETER: Kind[Interpreter] = Kind("interpreter", f"{_CONTRACTS}:Interpreter")
 CALIBRATOR: Kind[Calibrator] = Kind("calibrator", f"{_CONTRACTS}:Calibrator")
 EXECUTOR: Kind[Executor] = Kind("executor", f"{_CONTRACTS}:Executor")
-OP: Kind[Any] = Kind("op")
+OP: Kind[type[Operator]] = Kind("op", "tpumlir_core.custom:Operator", of_classes=True)
 COMMAND: Kind[click.Command] = Kind("command", "click:Command")
 HOOK: Kind[Any] = Kind("hook")
 

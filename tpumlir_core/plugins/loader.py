@@ -24,16 +24,30 @@ class LoadFailure(Exception):
 def load(plugin: Plugin) -> Any:
     """The extension itself: a class is instantiated without arguments, an instance is taken as it is. Raises LoadFailure."""
     found = _import(plugin)
-    contract = kind_named(plugin.kind).contract
+    kind = kind_named(plugin.kind)
+    contract = kind.contract
     if not contract:
         return found
-    wanted = _attribute(contract)
+    wanted = attribute(contract)
+    if kind.of_classes:
+        return _operator(plugin, found, contract, wanted)
     if isinstance(found, type):
         found = _instantiate(plugin, found)
     if not isinstance(found, wanted):
         reason = f"{plugin.candidate.value} is {type(found).__name__}, a {plugin.kind} must be a {contract}"
         raise LoadFailure(Health.BROKEN, reason)
     return found
+
+
+def _operator(plugin: Plugin, found: Any, contract: str, wanted: Any) -> Any:
+    """A class that is an extension itself; it is told where it comes from, for its errors."""
+    if not (isinstance(found, type) and issubclass(found, wanted)):
+        raise LoadFailure(Health.BROKEN, f"{plugin.candidate.value} is no class derived from {contract}")
+    if not vars(found).get("opcode"):
+        raise LoadFailure(Health.BROKEN, f"{plugin.candidate.value} is not declared; put @operator(...) above the class")
+    operator: Any = found
+    operator.origin = plugin.origin
+    return operator
 
 
 def _import(plugin: Plugin) -> Any:
@@ -57,7 +71,7 @@ def _import(plugin: Plugin) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit, and what native extensions panic with
-        raise LoadFailure(Health.BROKEN, f"its import failed: {_one_line(error)}") from error
+        raise LoadFailure(Health.BROKEN, f"its import failed: {one_line(error)}") from error
 
 
 def _reraise(manager: object, entry_point: EntryPoint, error: BaseException) -> None:
@@ -67,7 +81,7 @@ def _reraise(manager: object, entry_point: EntryPoint, error: BaseException) -> 
 def _missing(plugin: Plugin, error: ModuleNotFoundError) -> LoadFailure:
     module = error.name or ""
     if not module or module.partition(".")[0] == plugin.candidate.package:
-        return LoadFailure(Health.BROKEN, f"its import failed: {_one_line(error)}")
+        return LoadFailure(Health.BROKEN, f"its import failed: {one_line(error)}")
     return LoadFailure(Health.MISSING, f"it needs the module {module}: pip install {module.partition('.')[0]}")
 
 
@@ -78,13 +92,15 @@ def _instantiate(plugin: Plugin, cls: type[Any]) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise LoadFailure(Health.BROKEN, f"{cls.__name__}() failed: {_one_line(error)}") from error
+        raise LoadFailure(Health.BROKEN, f"{cls.__name__}() failed: {one_line(error)}") from error
 
 
-def _attribute(path: str) -> Any:
+def attribute(path: str) -> Any:
+    """What ``module:name`` names."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """The class and the text of an error, on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

@@ -14,7 +14,7 @@ from tpumlir_core.plugins.finder import canonical, find
 from tpumlir_core.plugins.health import Health, Plugin, check
 from tpumlir_core.plugins.kinds import Kind, kind_named
 from tpumlir_core.plugins.loader import LoadFailure, load
-from tpumlir_core.plugins.settings import Selection, Words
+from tpumlir_core.plugins.settings import DISABLE_VARIABLE, Selection, Words
 
 T = TypeVar("T")
 
@@ -44,6 +44,18 @@ class PluginManager:
         if required:
             manager._require(selection)
         return manager
+
+    def add_file(self, path: Path) -> None:
+        """Add the plugins in a file, for this run. Raises PluginError when it cannot be imported or claims a name that is taken."""
+        from tpumlir_core.plugins.files import load_file
+
+        for plugin in load_file(path):
+            taken = [p for p in self._plugins if (p.kind, p.name) == (plugin.kind, plugin.name) and p.health is Health.OK]
+            if any(p.candidate != plugin.candidate for p in taken):
+                advice = f"switch one off with {DISABLE_VARIABLE}={taken[0].candidate.distribution}"
+                raise PluginError(f"{path}: {plugin.kind} {plugin.name} is also brought by {taken[0].origin}; {advice}")
+            if not taken:
+                self._plugins.append(plugin)
 
     def _require(self, selection: Selection) -> None:
         """Raises PluginError when a required plugin is not there or cannot be used."""

@@ -61,14 +61,15 @@ def known_operators() -> frozenset[str]:
 
 def import_graph(graph: Graph, options: ImportOptions, name: str) -> tuple[Module, Importer]:
     """The Top module of a graph, and the importer that knows which value each ONNX tensor became."""
-    importer = Importer(CONVERTERS)
+    importer = Importer(CONVERTERS, operators=options.operators)
     _add_inputs(importer, graph.inputs, options)
     outputs = list(options.output_names) or list(graph.outputs)
     wanted = _tensor_names(graph, options.output_names) if options.output_names else outputs
     cut = _needed(graph, wanted)
     importer.add_graph(cut)
     if importer.unsupported:
-        raise UnsupportedError("operators that are not supported", tuple(sorted(set(importer.unsupported))))
+        items = sorted(set(importer.unsupported))
+        raise UnsupportedError("operators that are not supported", (*items[:-1], items[-1] + options.operators.remark()))
     results: list[Value] = []
     for output in wanted:
         results.append(importer.value(output))

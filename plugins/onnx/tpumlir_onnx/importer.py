@@ -12,7 +12,9 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, ElementType, Function, Operation, TensorType, Value, WeightStore, top
+from tpumlir_core.ir.operator import Operator, OperatorSet
 from tpumlir_onnx.constants import evaluate_constant, foldable_operators, shape_result
+from tpumlir_onnx.custom import FRONTEND, custom_operation
 from tpumlir_onnx.graph import Graph, Node, check_inputs
 from tpumlir_onnx.model import first_line
 from tpumlir_onnx.tensors import LARGEST_TENSOR
@@ -25,13 +27,15 @@ _FAULTS_OF_A_NODE = (ArithmeticError, LookupError, MemoryError, TypeError, Value
 class Importer:
     """The state of one import: ONNX tensor name -> Top value or constant, numpy type of each, and the function so far."""
 
-    def __init__(self, converters: Mapping[str, Converter], reserved: Sequence[str] = ()) -> None:
+    def __init__(self, converters: Mapping[str, Converter], reserved: Sequence[str] = (), operators: OperatorSet | None = None) -> None:
         self.function = Function()
         self.weights = WeightStore()
         self.constants: dict[str, Array] = {}
         self.values: dict[str, Value] = {}
         self.dtypes: dict[str, np.dtype[Any]] = {}
         self.unsupported: list[str] = []
+        self.custom: dict[tuple[str, ...], Operator] = {}
+        self.operators = operators or OperatorSet()
         self._converters = converters
         self._names: set[str] = set(reserved)
         self._failed: set[str] = set()
@@ -87,6 +91,10 @@ class Importer:
         if any(name in self._failed for name in node.inputs) and (converter or foldable):
             self._failed.update(node.outputs)
             return
+        operator = None if converter or foldable else self.operators.by_source(FRONTEND, f"{node.domain}::{node.op_type}")
+        if operator is not None:
+            self._add_operator(operator, node)
+            return
         if converter is None:
             domain = f", domain {node.domain}" if node.domain else ""
             raise UnsupportedError(f"{node.op_type}{' of computed tensors' * foldable} (node {node.label}{domain})")
@@ -95,6 +103,24 @@ class Importer:
         for name, value in zip(node.outputs, values, strict=False):
             if name:
                 self._bind(name, value, self.result_dtype(node))
+
+    def _add_operator(self, kind: type[Operator], node: Node) -> None:
+        """A node that is a custom operator. ``custom`` keeps it by the names of its outputs, for running the source."""
+        if any(name in self._failed for name in node.inputs):
+            self._failed.update(node.outputs)
+            return
+        operands = [self.value(name) if name else None for name in node.inputs]
+        try:
+            operation = custom_operation(kind, node, operands, self.unique)
+        except InputError as error:
+            raise InputError(f"{node}: {error}") from None
+        for value in operation.results:
+            self.check_size(value.shape)
+        self.function.operations.append(operation)
+        self.custom[node.outputs] = operation
+        for name, value in zip(node.outputs, operation.results, strict=False):
+            if name:
+                self._bind(name, value, np.dtype(np.float32 if value.type.element.is_float else np.int64))
 
     def _branch(self, node: Node) -> None:
         condition = self.constant(node.input(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ import numpy as np
 from tpumlir_core.errors import InputError, PluginError, UnsupportedError
 from tpumlir_core.ir import Array
 from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_onnx.custom import run_operation
 from tpumlir_onnx.frontend import cast_inputs, import_graph, known_operators
+from tpumlir_onnx.graph import Graph, Node, used_names
+from tpumlir_onnx.importer import Importer
 from tpumlir_onnx.model import read_model
 
 _LARGEST_MODEL = (1 << 31) - (1 << 20)
@@ -28,14 +31,54 @@ def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) 
     feeds = cast_inputs(graph, importer, inputs)
     produced = {output for node in graph.nodes for output in node.outputs if output}
     names = {onnx_name: value.name for onnx_name, value in importer.values.items() if onnx_name in produced}
-    results = run_onnx(_with_outputs(proto, graph, names, options), feeds, list(names))
-    tensors = {names[name]: _plain(array) for name, array in results.items()}
+    if importer.custom:
+        results = _run_with_custom(_with_outputs(proto, graph, {}, options), graph, importer, feeds)
+    else:
+        results = run_onnx(_with_outputs(proto, graph, names, options), feeds, list(names))
+    tensors = {names[name]: _plain(results[name]) for name in names}
     for value in module.function.outputs:
         if value.name in inputs:
             tensors[value.name] = _plain(np.asarray(inputs[value.name]))
         elif value.name in module.weights:
             tensors[value.name] = module.weights[value.name]
     return tensors
+
+
+def _run_with_custom(model: Any, graph: Graph, importer: Importer, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Every imported tensor by its ONNX name: custom operators by their reference, the nodes between them in onnxruntime."""
+    known = {*importer.values, *importer.constants}
+    tensors = {**graph.initializers, **feeds}
+    pending: list[Node] = []
+    for node in (node for node in graph.nodes if known.intersection(node.outputs)):
+        operation = importer.custom.get(node.outputs)
+        if operation is None:
+            pending.append(node)
+            continue
+        tensors |= _run_segment(model, pending, known, tensors)
+        pending = []
+        arrays = run_operation(operation, [tensors[name] if name else None for name in node.inputs])
+        tensors |= {name: array for name, array in zip(node.outputs, arrays, strict=False) if name}
+    return tensors | _run_segment(model, pending, known, tensors)
+
+
+def _run_segment(model: Any, nodes: Sequence[Node], known: Collection[str], tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The ``known`` results of some nodes of a model; what they need besides is in ``tensors``."""
+    from onnx import ModelProto, ValueInfoProto, helper
+
+    made = {name for node in nodes for name in node.outputs}
+    used = dict.fromkeys(name for node in nodes for name in used_names(node) if name not in made)
+    stored = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    fed = [name for name in used if name not in {tensor.name for tensor in stored}]
+    outputs = [name for node in nodes for name in node.outputs if name in known]
+    protos = {tuple(node.output): node for node in model.graph.node}
+    part = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    part.graph.name = "segment"
+    part.graph.node.extend(protos[node.outputs] for node in nodes)
+    part.graph.initializer.extend(stored)
+    types = {name: helper.np_dtype_to_tensor_dtype(tensors[name].dtype) for name in fed}
+    part.graph.input.extend(helper.make_tensor_value_info(name, types[name], tensors[name].shape) for name in fed)
+    part.graph.output.extend(ValueInfoProto(name=name) for name in outputs)
+    return run_onnx(part, {name: tensors[name] for name in fed}, outputs)
 
 
 def _plain(array: Array) -> Array:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tpumlir_core.bmodel import MADE_BY, BmodelNet, BmodelTensor, CommandStreams, write_bmodel
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Module, Operation, Value
+from tpumlir_core.ir.operator import Operator
 from tpumlir_core.plugins.extension_points import Artifact, Instruction, Profile, Target
 from tpumlir_sophgo import inspection
 from tpumlir_sophgo.check import Footprint, GlobalLayout, check_streams
 from tpumlir_sophgo.cost import Chip
+from tpumlir_sophgo.custom import with_custom
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.isa import Format
 from tpumlir_sophgo.kernel import KernelRegistry
@@ -56,8 +58,13 @@ class SophgoTarget(Target):
         opcode = op.opcode.replace("top.", "tpu.")
         if opcode in RENAMING:
             return None
-        found = choose_kernel(op, self.kernels())
+        found = choose_kernel(op, self.kernels_for([op]))
         return found if isinstance(found, str) else None
+
+    def kernels_for(self, operations: Iterable[Operation]) -> KernelRegistry:
+        """The chip's kernels, and those that custom operators among ``operations`` bring for it."""
+        custom = {op.opcode: op for op in operations if isinstance(op, Operator)}
+        return with_custom(self.kernels(), self.name, custom.values()) if custom else self.kernels()
 
     def operators(self) -> Mapping[str, Mapping[str, str | None]]:
         """Every Tpu operation: None where there is a kernel, or nothing to compute."""
@@ -79,7 +86,7 @@ class SophgoTarget(Target):
         if not any(op.opcode == "top.Input" for op in module.function.operations):
             raise InputError(f"{module.name}: the network has no input, its outputs are constants; there is nothing to compile")
         started = time.perf_counter()
-        program = schedule(self.chip(), Graph(module, self.kernels()))
+        program = schedule(self.chip(), Graph(module, self.kernels_for(module.function.operations)))
         scheduled = time.perf_counter()
         groups = self.streams(program.emitter)
         self.check(program, groups)

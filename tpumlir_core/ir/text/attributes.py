@@ -13,6 +13,8 @@ from tpumlir_core.ir.text.floats import float_text, parse_float
 from tpumlir_core.ir.text.lexer import quote
 
 _LIMITS = {"i64": 64, "si32": 32, "i32": 32}
+_PLAIN: dict[Any, str] = {int: "i64", float: "f64", bool: "bool", str: "str", tuple[int, ...]: "i64[]", tuple[float, ...]: "f64[]"}
+"""Spelling of plain Python types, which operators of plugins may use."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,48 @@ def _spec(hint: Any, field: dataclasses.Field[Any]) -> AttributeSpec:
     optional = get_origin(hint) is not Annotated and type(None) in get_args(hint)
     if optional:
         hint = next(part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is not Annotated:
+        hint = _annotated(field.name, hint)
     base, kind = get_args(hint)[:2]
     required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     return AttributeSpec(kind, required, optional, get_args(base) if get_origin(base) is Literal else ())
+
+
+def _annotated(name: str, hint: Any) -> Any:
+    """A plain Python type with its spelling."""
+    if get_origin(hint) is Literal:
+        return Annotated[hint, "enum"]
+    for plain, kind in _PLAIN.items():
+        if hint == plain:
+            return Annotated[plain, kind]
+    raise TypeError(f"attribute {name}: {hint} has no MLIR spelling; use int, float, bool, str, a tuple of numbers or a Literal")
+
+
+def python_value(spec: AttributeSpec, given: Any) -> Any:
+    """The value of an attribute from a framework's number, string, sequence or array. Raises ValueError, with what was expected."""
+    if hasattr(given, "tolist"):
+        given = given.reshape(-1).tolist() if spec.kind.endswith("[]") else given.tolist()
+    numbers = list(given) if isinstance(given, list | tuple) else [given]
+    integers, real = all(isinstance(v, int) for v in numbers), all(isinstance(v, int | float) for v in numbers)
+    if spec.kind.endswith("[]") and isinstance(given, list | tuple) and (integers or (spec.kind == "f64[]" and real)):
+        return tuple(float(v) if spec.kind == "f64[]" else int(v) for v in numbers)
+    if spec.kind in _LIMITS and isinstance(given, int):
+        return int(given)
+    if spec.kind == "f64" and isinstance(given, int | float):
+        return float(given)
+    if spec.kind == "bool" and given in (0, 1):
+        return bool(given)
+    if spec.kind == "str" and isinstance(given, str):
+        return given
+    if spec.kind == "enum" and given in spec.choices:
+        return given
+    raise ValueError(f"expected {_wanted(spec)}")
+
+
+def _wanted(spec: AttributeSpec) -> str:
+    if spec.choices:
+        return f"one of {', '.join(spec.choices)}"
+    return {"str": "a string", "bool": "true or false"}.get(spec.kind, spec.kind)
 
 
 def attribute_text(kind: str, value: Any) -> str:
@@ -87,8 +128,7 @@ def attribute_value(spec: AttributeSpec, given: Literally) -> Any:
         if kind == "f64[]":
             return tuple(parse_float(v.value) for v in given.value)
         return tuple(_integer(v, _LIMITS[kind[:-2]]) for v in given.value)
-    wanted = f"one of {', '.join(spec.choices)}" if spec.choices else {"str": "a string", "bool": "true or false"}.get(kind, kind)
-    raise ValueError(f"expected {wanted}")
+    raise ValueError(f"expected {_wanted(spec)}")
 
 
 def _integer(given: Literally, bits: int) -> int:

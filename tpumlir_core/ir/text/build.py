@@ -8,23 +8,26 @@ from typing import Any
 import tpumlir_core.ir.tpu  # noqa: F401  (declares the Top and Tpu operations)
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir.operation import Function, Module, Operation, Value, WeightStore, operation_class
+from tpumlir_core.ir.operator import OperatorSet
 from tpumlir_core.ir.text.attributes import attribute_specs, attribute_value, free_value
 from tpumlir_core.ir.text.syntax import MAX_DEPTH, Location, ModuleText, OperationText, Parser, TypeText
 from tpumlir_core.ir.text.types import type_text
 from tpumlir_core.ir.types import TensorType
 
 
-def parse_module(text: str, source: str = "<text>") -> Module:
+def parse_module(text: str, source: str = "<text>", operators: OperatorSet | None = None) -> Module:
     """The module that MLIR text describes; its weight store is empty (``read_module`` fills it).
 
-    ``source`` is how errors call the text. Raises InputError with the line and what was expected.
+    ``source`` is how errors call the text; ``operators`` are the custom ones that may occur in it. Raises
+    InputError with the line and what was expected.
     """
-    return _Builder(Parser(text, source).module(), source).module()
+    return _Builder(Parser(text, source).module(), source, operators or OperatorSet()).module()
 
 
 class _Builder:
-    def __init__(self, text: ModuleText, source: str) -> None:
+    def __init__(self, text: ModuleText, source: str, operators: OperatorSet) -> None:
         self.text = text
+        self.custom = operators
         self.source = source
         self.values: dict[str, Value | None] = {}
         self.arguments = dict(text.arguments)
@@ -54,9 +57,7 @@ class _Builder:
         if entry.opcode == "top.None":
             self.bind(entry, [None])
             return
-        cls = operation_class(entry.opcode)
-        if cls is None or not entry.opcode.startswith(("top.", "tpu.")):
-            raise self.fail(entry.line, f"operation {entry.opcode} is not known; expected one of the Top or Tpu dialect of this version")
+        cls = self.operation_class(entry)
         if cls.opcode == "top.Input":
             self.input(entry, cls)
             return
@@ -77,6 +78,18 @@ class _Builder:
         op.results = [Value(name, t, op, i) for i, (name, t) in enumerate(zip(names, result_types, strict=True))]
         self.bind(entry, [*op.results, *[None] * (len(entry.result_types) - len(types))])
         self.operations.append(op)
+
+    def operation_class(self, entry: OperationText) -> type[Operation]:
+        """The class of a Top or Tpu operation, or of a custom operator. Raises InputError when there is none."""
+        if entry.opcode.startswith(("top.", "tpu.")):
+            cls = operation_class(entry.opcode)
+            expected = "expected one of the Top or Tpu dialect of this version"
+        else:
+            cls = self.custom.by_opcode(entry.opcode)
+            expected = f"no operator plugin brings it, install the one that does or name its file with --plugin{self.custom.remark()}"
+        if cls is None:
+            raise self.fail(entry.line, f"operation {entry.opcode} is not known; {expected}")
+        return cls
 
     def input(self, entry: OperationText, cls: type[Operation]) -> None:
         """An Input has no operands here; the element type is that of the function's argument."""
@@ -160,7 +173,7 @@ class _Builder:
             return given.tensor
         if found.shape != given.tensor.shape:
             raise self.fail(entry.line, f"{entry.opcode}: expected result type {type_text(found)}, found {type_text(given.tensor)}")
-        return given.tensor if entry.opcode.startswith("tpu.") else replace(given.tensor, element=found.element)
+        return replace(given.tensor, element=found.element) if entry.opcode.startswith("top.") else given.tensor
 
     def result_names(self, entry: OperationText, count: int, declared: int) -> list[str]:
         names = self.located(entry, entry.location, 0)

@@ -15,6 +15,7 @@ import numpy as np
 from tpumlir_core.errors import InputError
 from tpumlir_core.files import read_head, write_through
 from tpumlir_core.ir.operation import Array, Module, Value, WeightStore
+from tpumlir_core.ir.operator import OperatorSet
 from tpumlir_core.ir.text.build import parse_module
 from tpumlir_core.ir.text.printer import print_module
 from tpumlir_core.ir.types import TensorType
@@ -27,10 +28,11 @@ _REQUIRED = {"module.state": "TOP_F32", "module.chip": "ALL"}
 """Module attributes that the reference's tools ask for (tpu-mlir 1.30.2), with what they are before lowering."""
 
 
-def read_module(path: Path | str) -> Module:
+def read_module(path: Path | str, operators: OperatorSet | None = None) -> Module:
     """The module in an ``.mlir`` file; weights are read from its ``.npz`` when first asked for.
 
-    Raises InputError for a file that cannot be read or is not such text, or when weights are missing.
+    ``operators`` are the custom ones that may occur in it. Raises InputError for a file that cannot be read or is not such text, or
+    when weights are missing.
     """
     path = Path(path)
     read_head(path)
@@ -40,7 +42,7 @@ def read_module(path: Path | str) -> Module:
         text = path.read_bytes().decode()
     except UnicodeDecodeError:
         raise InputError(f"{path}: not text; expected an .mlir file in UTF-8") from None
-    module = parse_module(text, str(path))
+    module = parse_module(text, str(path), operators)
     wanted = [v for op in module.function.operations if op.opcode == "top.Weight" for v in op.results]
     if wanted:
         module.weights = _weights(path, module.attributes.get("module.weight_file"), wanted)

@@ -25,7 +25,9 @@ for _name, _source in registered_operations().items():
 
 
 def lowered_class(source: Operation) -> type[Operation]:
-    """The Tpu class that a Top operation becomes when nothing but its dialect changes."""
+    """The Tpu class that a Top operation becomes when nothing but its dialect changes; a custom operator stays what it is."""
+    if not source.opcode.startswith("top."):
+        return type(source)
     found = operation_class(source.opcode.replace("top.", "tpu."))
     assert found is not None, source.opcode
     return found

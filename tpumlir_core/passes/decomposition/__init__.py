@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tpumlir_core.ir.operation import Module, Operation
+from tpumlir_core.ir.operation import Module, Operation, Value
+from tpumlir_core.ir.operator import Operator
 from tpumlir_core.passes.decomposition.activations import ACTIVATIONS
 from tpumlir_core.passes.decomposition.arithmetic import ARITHMETIC
 from tpumlir_core.passes.decomposition.movement import MOVEMENT
@@ -27,6 +28,18 @@ def split_activation(op: Operation, steps: Steps) -> bool:
     return steps.done(type(op), *op.operands, **{**op.attributes(), "do_relu": False, "relu_limit": -1.0})
 
 
+def decompose_operator(op: Operator, steps: Steps) -> bool:
+    """A custom operator by its own ``decompose``. Raises PluginFault where that contradicts ``infer``."""
+    given = op.decompose(steps)
+    if given is None:
+        return False
+    values = [given] if isinstance(given, Value) else list(given)
+    expected, found = [v.type for v in op.results], [v.type for v in values]
+    if expected != found:
+        raise op.fault("decompose", f"infer says that the results are {expected}, decompose gives {found}")
+    return steps.done_values(values)
+
+
 @dataclass(frozen=True)
 class DecomposeUnsupported(Pass):
     """Rewrite every operation for which ``supported`` says no and a decomposition is known, until none is left.
@@ -39,8 +52,10 @@ class DecomposeUnsupported(Pass):
 
     def run(self, module: Module) -> bool:
         with_activation = {o.opcode for o in module.function.operations if getattr(o, "do_relu", False)}
-        opcodes = {*DECOMPOSITIONS, *BROADCASTING, *with_activation}
-        return rewrite(module, {opcode: (self._rule(DECOMPOSITIONS.get(opcode)),) for opcode in sorted(opcodes)})
+        custom = {o.opcode: decompose_operator for o in module.function.operations if isinstance(o, Operator)}
+        known = {**DECOMPOSITIONS, **custom}
+        opcodes = {*known, *BROADCASTING, *with_activation}
+        return rewrite(module, {opcode: (self._rule(known.get(opcode)),) for opcode in sorted(opcodes)})
 
     def _rule(self, decomposition: Decomposition | None) -> Callable[[Operation, Rewriter], bool]:
         def rule(op: Operation, rewriter: Rewriter) -> bool:

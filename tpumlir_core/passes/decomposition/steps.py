@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,18 @@ class Steps:
             return self.done(top.MulConst, value, const_val=1.0)
         value.name = self.op.name
         self.rewriter.replace(self.op, value)
+        return True
+
+    def done_values(self, values: Sequence[Value]) -> bool:
+        """Finish with one value for each result of ``op``; each takes its result's name."""
+        given: list[Value] = []
+        for result, value in zip(self.op.results, values, strict=True):
+            if value.name not in self.made:  # not of our making, or already the value of another result
+                value = self(top.MulConst, value, const_val=1.0)
+            self.made.discard(value.name)
+            value.name = result.name
+            given.append(value)
+        self.rewriter.replace(self.op, *given)
         return True
 
     def done_reshape(self, value: Value) -> bool:
