@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := sophgo bm1684x onnx float bmrt
+PLUGINS := sophgo bm1684x onnx float bmrt example-target
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrella/pyproject.toml
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
@@ -29,7 +29,7 @@ test: cmodel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/mypy tpumlir_core $(foreach plugin,$(PLUGINS),plugins/$(plugin)/tpumlir_$(plugin)) $(wildcard demo sweeps bench)
+	$(BIN)/mypy tpumlir_core $(foreach plugin,$(PLUGINS),plugins/$(plugin)/tpumlir_$(subst -,_,$(plugin))) $(wildcard demo sweeps bench)
 
 demo: cmodel
 	$(BIN)/python -m demo.centerface

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tpumlir_core.bmodel import read_model
@@ -31,9 +33,9 @@ def open_compiled(path: Path, plugins: PluginManager) -> tuple[bytes, str, Targe
         if not model.chip:
             raise InputError(f"{path}: the bmodel does not say which chip it is for")
         return data, model.chip.lower(), plugins.get(TARGET, model.chip.lower())
-    name = container_chip(head)
-    if name is not None:
-        return path.read_bytes(), name, plugins.get(TARGET, name)
+    if container_chip(head) is not None:
+        data, container = read_container_file(path)
+        return data, container.chip, plugins.get(TARGET, container.chip)
     found = recognize(TARGET, path, plugins)
     if found is None:
         known = ", ".join(plugins.names(TARGET)) or "none, install one"
@@ -45,16 +47,21 @@ def read_compiled(path: Path) -> tuple[bytes, Model]:
     """The bytes and the tables of a bmodel. Raises InputError that names the file."""
     read_head(path)
     data = path.read_bytes()
-    try:
+    with naming(path):
         return data, read_model(data)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def read_container_file(path: Path) -> tuple[bytes, Container]:
     """The bytes and the content of a file of the core's own format. Raises InputError that names the file."""
     data = path.read_bytes()
-    try:
+    with naming(path):
         return data, read_container(data)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an InputError about the content of a file, which was read as bytes, name that file."""
+    try:
+        yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tpumlir_core.cli.compiled import open_compiled
+from tpumlir_core.cli.compiled import naming, open_compiled
 from tpumlir_core.cli.options import FILE, json_option
 from tpumlir_core.plugins import TARGET, PluginManager
 from tpumlir_core.plugins.extension_points import Instruction
@@ -20,7 +20,7 @@ def command(file: Path, as_json: bool) -> None:
     """Print the instructions of a compiled FILE, one a line (with --json one JSON object a line)."""
     plugins = PluginManager.discover()
     data, name, target = open_compiled(file, plugins)
-    with plugins.calling(TARGET, name, "disassemble"):
+    with plugins.calling(TARGET, name, "disassemble"), naming(file):
         instructions = list(target.disassemble(data))
     for instruction in instructions:
         click.echo(_json(instruction) if as_json else _text(instruction))

@@ -11,7 +11,7 @@ import click
 
 from tpumlir_core.bmodel import MADE_BY, read_notes
 from tpumlir_core.bmodel.schema import Model, Net, NetParameter, Tensor
-from tpumlir_core.cli.compiled import is_bmodel, open_compiled, read_compiled, read_container_file
+from tpumlir_core.cli.compiled import is_bmodel, naming, open_compiled, read_compiled, read_container_file
 from tpumlir_core.cli.options import FILE, json_option
 from tpumlir_core.cli.output import print_json
 from tpumlir_core.container import Container, StoredTensor, container_chip
@@ -45,7 +45,7 @@ def _foreign(file: Path) -> tuple[bytes, dict[str, Any]]:
     """A file of a format that only its target knows."""
     plugins = PluginManager.discover()
     data, name, target = open_compiled(file, plugins)
-    with plugins.calling(TARGET, name, "describe"):
+    with plugins.calling(TARGET, name, "describe"), naming(file):
         return data, {"chip": name, **target.describe(data)}
 
 

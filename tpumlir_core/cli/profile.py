@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tpumlir_core.cli.compiled import open_compiled
+from tpumlir_core.cli.compiled import naming, open_compiled
 from tpumlir_core.cli.options import FILE, json_option
 from tpumlir_core.cli.output import print_json, print_table
 from tpumlir_core.plugins import TARGET, PluginManager
@@ -22,7 +22,7 @@ def command(file: Path, as_json: bool) -> None:
     """Estimate the cycles that a compiled FILE takes on its chip, in all and by layer."""
     plugins = PluginManager.discover()
     data, name, target = open_compiled(file, plugins)
-    with plugins.calling(TARGET, name, "profile"):
+    with plugins.calling(TARGET, name, "profile"), naming(file):
         profile = target.profile(data)
     if as_json:
         print_json({"file": str(file), "chip": name, **_facts(profile)})

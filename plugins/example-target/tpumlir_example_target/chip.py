@@ -71,11 +71,14 @@ class Chip:
             name = names[number]
             yield Command(name, dict(zip(self.formats[name].fields, words, strict=False)))
 
+    def work(self, command: Command) -> int:
+        """What an instruction has to do, in the unit that its rate counts: bytes moved, or elements computed."""
+        return math.prod(command.values[field] for field in self.formats[command.name].work)
+
     def cycles(self, command: Command) -> int:
-        """The cycles that its unit takes for an instruction."""
-        form = self.formats[command.name]
-        unit = self.units[form.unit]
-        return unit.startup + math.ceil(math.prod(command.values[field] for field in form.work) / unit.rate)
+        """The cycles that an instruction takes."""
+        unit = self.units[self.formats[command.name].unit]
+        return unit.startup + math.ceil(self.work(command) / unit.rate)
 
 
 @cache

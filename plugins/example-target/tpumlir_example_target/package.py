@@ -11,7 +11,7 @@ from tpumlir_core.container import Container, StoredTensor, read_container, writ
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Module, Value
 from tpumlir_example_target.chip import Chip, Command
-from tpumlir_example_target.schedule import Program
+from tpumlir_example_target.schedule import Layer, Program
 
 CHIP = "example"
 
@@ -23,14 +23,14 @@ class Compiled:
     network: str
     inputs: Sequence[StoredTensor]
     outputs: Sequence[StoredTensor]
-    layers: Sequence[tuple[str, Sequence[Command]]]
+    layers: Sequence[Layer]
     weights: Array
     memory_bytes: int
 
     def commands(self) -> Iterator[Command]:
         """All instructions in order."""
-        for _, commands in self.layers:
-            yield from commands
+        for layer in self.layers:
+            yield from layer.commands
 
 
 def pack(chip: Chip, module: Module, program: Program) -> bytes:
@@ -41,8 +41,9 @@ def pack(chip: Chip, module: Module, program: Program) -> bytes:
 
     inputs = tuple(stored(op.output) for op in module.function.operations if op.opcode == "top.Input")
     outputs = tuple(stored(value) for value in module.function.outputs)
-    code = b"".join(chip.encode(command) for _, commands in program.layers for command in commands)
-    facts = {"memory_bytes": program.memory_bytes, "layers": [[name, len(commands)] for name, commands in program.layers]}
+    code = b"".join(chip.encode(command) for layer in program.layers for command in layer.commands)
+    layers = [[layer.name, layer.operation, len(layer.commands)] for layer in program.layers]
+    facts = {"memory_bytes": program.memory_bytes, "layers": layers}
     return write_container(Container(CHIP, module.name, inputs, outputs, {"code": code, "weights": program.weights}, facts))
 
 
@@ -57,8 +58,8 @@ def unpack(chip: Chip, data: bytes) -> Compiled:
         memory_bytes = int(container.facts["memory_bytes"])
         layers = []
         taken = 0
-        for name, count in container.facts["layers"]:
-            layers.append((str(name), commands[taken : taken + count]))
+        for name, operation, count in container.facts["layers"]:
+            layers.append(Layer(str(name), str(operation), commands[taken : taken + count]))
             taken += count
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"the file is not as this target writes it: {type(error).__name__}: {error}") from error

@@ -16,10 +16,19 @@ ELEMENT_BYTES = ElementType.F32.bytes
 
 
 @dataclass(frozen=True)
-class Program:
-    """The commands of a network layer by layer, and its global memory: weights from address 0, then all other tensors."""
+class Layer:
+    """The commands of one operation: its name and what it is."""
 
-    layers: Sequence[tuple[str, Sequence[Command]]]
+    name: str
+    operation: str
+    commands: Sequence[Command]
+
+
+@dataclass(frozen=True)
+class Program:
+    """The layers of a network in order, and its global memory: weights from address 0, then all other tensors."""
+
+    layers: Sequence[Layer]
     addresses: Mapping[Value, int]
     weights: bytes
     memory_bytes: int
@@ -39,7 +48,7 @@ def schedule(chip: Chip, module: Module) -> Program:
     if end > chip.global_bytes:
         raise InputError(f"{module.name}: its tensors are {end} bytes, the chip has {chip.global_bytes}; make the network smaller")
     kernels = [(op, kernel_for(op)) for op in operations]
-    layers = [(op.name, list(_layer(chip, op, kernel, addresses))) for op, kernel in kernels if kernel is not None]
+    layers = [Layer(op.name, op.opcode, list(_commands(chip, op, kernel, addresses))) for op, kernel in kernels if kernel is not None]
     return Program(layers, addresses, weights, end)
 
 
@@ -48,7 +57,7 @@ def smallest_tile_bytes(op: Operation, kernel: Kernel) -> int:
     return _bytes(op, kernel, Window(range(1), range(1)))
 
 
-def _layer(chip: Chip, op: Operation, kernel: Kernel, addresses: Mapping[Value, int]) -> Iterator[Command]:
+def _commands(chip: Chip, op: Operation, kernel: Kernel, addresses: Mapping[Value, int]) -> Iterator[Command]:
     """Tile by tile: load what it needs, compute, store."""
     for window in _tiles(chip, op, kernel):
         local = 0

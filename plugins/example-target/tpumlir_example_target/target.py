@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tpumlir_core.ir import ElementType, Module, Operation, registered_operations
 from tpumlir_core.plugins.extension_points import Artifact, Instruction, LayerCycles, Profile, Target
-from tpumlir_example_target.chip import Command, chip
+from tpumlir_example_target.chip import chip
 from tpumlir_example_target.kernels import KERNELS, kernel_for
 from tpumlir_example_target.package import CHIP, pack, unpack
-from tpumlir_example_target.schedule import schedule, smallest_tile_bytes
+from tpumlir_example_target.schedule import Layer, schedule, smallest_tile_bytes
 
 
 class ExampleTarget(Target):
@@ -40,7 +40,7 @@ class ExampleTarget(Target):
 
     def compile(self, module: Module) -> Artifact:
         program = schedule(chip(), module)
-        facts = {"chip": self.name, "instructions": sum(len(commands) for _, commands in program.layers)}
+        facts = {"chip": self.name, "instructions": sum(len(layer.commands) for layer in program.layers)}
         return Artifact(pack(chip(), module, program), facts)
 
     def disassemble(self, data: bytes) -> Iterator[Instruction]:
@@ -52,16 +52,18 @@ class ExampleTarget(Target):
         """One instruction runs at a time: the cycles are the sum of all. Leaves out what the host does."""
         layers: list[LayerCycles] = []
         start = 0
-        for name, commands in unpack(chip(), data).layers:
-            layers.append(_layer(name, commands, start))
+        for layer in unpack(chip(), data).layers:
+            layers.append(_cycles(layer, start))
             start += layers[-1].cycles
         engines = {unit: sum(layer.engines[unit] for layer in layers) for unit in chip().units}
         return Profile(start, engines, layers, sum(layer.bytes for layer in layers))
 
 
-def _layer(name: str, commands: Sequence[Command], start: int) -> LayerCycles:
+def _cycles(layer: Layer, start: int) -> LayerCycles:
     engines = dict.fromkeys(chip().units, 0)
-    for command in commands:
-        engines[chip().formats[command.name].unit] += chip().cycles(command)
-    moved = sum(command.values["rows"] * command.values["row_bytes"] for command in commands if "row_bytes" in command.values)
-    return LayerCycles(name, sum(engines.values()), engines, start=start, bytes=moved)
+    moved = 0
+    for command in layer.commands:
+        unit = chip().formats[command.name].unit
+        engines[unit] += chip().cycles(command)
+        moved += chip().work(command) if unit == "dma" else 0
+    return LayerCycles(layer.name, sum(engines.values()), engines, layer.operation, start, moved)
