@@ -12,6 +12,7 @@ from tpumlir_core.cli.options import (
     check_passes,
     import_options,
     json_option,
+    plugin_option,
     print_after_option,
     take_import_options,
     take_verification,
@@ -27,6 +28,7 @@ from tpumlir_core.cli.options import (
 @import_options
 @print_after_option
 @verification_options
+@plugin_option
 @json_option
 def command(model: Path, output: Path, chip: str, quantize: str, print_after: tuple[str, ...], as_json: bool, **rest: Any) -> None:
     """Compile MODEL (a source model or .mlir) for a chip."""
@@ -43,7 +45,7 @@ def command(model: Path, output: Path, chip: str, quantize: str, print_after: tu
         options=take_import_options(rest),
         print_after=print_after,
         verification=take_verification(rest),
-        session=session(),
+        session=session(rest),
     )
     api.save_artifact(artifact, output)
     print_artifact(artifact, output, as_json)

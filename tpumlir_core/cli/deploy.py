@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tpumlir_core.cli.options import FILE, json_option, take_verification, verification_options
+from tpumlir_core.cli.options import FILE, json_option, plugin_option, take_verification, verification_options
 
 
 @click.command("deploy")
@@ -16,6 +16,7 @@ from tpumlir_core.cli.options import FILE, json_option, take_verification, verif
 @click.option("--quantize", default="F32", show_default=True, help="F32, F16, BF16 or INT8; what the quantizers and the chip have.")
 @click.option("-o", "--output", "--model", type=FILE, required=True, help="The compiled file.")
 @verification_options
+@plugin_option
 @json_option
 def command(mlir: Path, chip: str, quantize: str, output: Path, as_json: bool, **rest: Any) -> None:
     """Compile the Top network in MLIR for a chip."""
@@ -24,7 +25,7 @@ def command(mlir: Path, chip: str, quantize: str, output: Path, as_json: bool, *
     from tpumlir_core.files import check_output
 
     check_output(output)
-    run = session()
+    run = session(rest)
     module = api.open_module(mlir, session=run)
     artifact = api.deploy(module, chip=chip, quantize=quantize.upper(), verification=take_verification(rest), session=run)
     api.save_artifact(artifact, output)

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tpumlir_core.cli.options import json_option
+from tpumlir_core.cli.options import json_option, plugin_option, plugins_with
 from tpumlir_core.cli.output import print_json, print_table
 from tpumlir_core.errors import InputError
 from tpumlir_core.plugins import FRONTEND, TARGET, PluginManager
+from tpumlir_core.plugins.operators import operator_set
+
+if TYPE_CHECKING:
+    from tpumlir_core.ir.operator import Operator
 
 
 @click.command("ops")
 @click.option("--chip", default="", help="Which operations this target does, by mode.")
 @click.option("--frontend", default="", help="Which source operators this frontend reads.")
+@plugin_option
 @json_option
-def command(chip: str, frontend: str, as_json: bool) -> None:
-    """Which operators are supported: by a chip, by a frontend, or, with neither, the operations of the Top dialect."""
+def command(chip: str, frontend: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """Which operators are supported: by a chip, by a frontend, or, with neither, the operations of the Top dialect.
+
+    Custom operators of plugins come last, with their dialects."""
     if chip and frontend:
         raise InputError("name a --chip or a --frontend, not both")
-    plugins = PluginManager.discover()
+    plugins = plugins_with(plugin_files)
     if chip:
         _print_target(chip, plugins, as_json)
     elif frontend:
         with plugins.calling(FRONTEND, frontend, "operators"):
-            _print_names(frontend, list(plugins.get(FRONTEND, frontend).operators()), as_json)
+            known = plugins.get(FRONTEND, frontend).operators()
+        _print_names(frontend, [*known, *operator_set(plugins).names(frontend)], as_json)
     else:
-        _print_names("top", _top_operations(), as_json)
+        custom = sorted({cls.opcode for _, cls in operator_set(plugins).all()})
+        _print_names("top", [*_top_operations(), *custom], as_json)
 
 
 def _top_operations() -> list[str]:
@@ -51,11 +61,19 @@ def _print_target(chip: str, plugins: PluginManager, as_json: bool) -> None:
         modes = list(target.modes())
         table = {name: {mode: _answer(name, by_mode.get(mode, "not in this mode")) for mode in modes}
                  for name, by_mode in sorted(target.operators().items())}
+    for _, cls in operator_set(plugins).all():
+        table[cls.opcode] = dict.fromkeys(modes, _custom_answer(cls, chip))
     if as_json:
         print_json({"source": chip, "modes": modes, "operators": table})
     else:
         rows = [(name, *(by_mode[mode]["reason"] or by_mode[mode]["by"] for mode in modes)) for name, by_mode in table.items()]
         print_table(("operation", *modes), rows)
+
+
+def _custom_answer(cls: type[Operator], chip: str) -> dict[str, Any]:
+    """How a custom operator is done; a kernel of its own may still refuse single operations."""
+    by = "kernel" if chip in cls.kernels else "decomposition" if cls.decomposes() else None
+    return {"supported": by is not None, "by": by, "reason": None if by else f"its plugin brings no kernel for {chip}"}
 
 
 def _answer(operation: str, reason: str | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,11 +13,14 @@ from tpumlir_core.errors import InputError
 
 if TYPE_CHECKING:
     from tpumlir_core.checks import Verification
+    from tpumlir_core.plugins import PluginManager
     from tpumlir_core.plugins.extension_points import ImportOptions
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+PLUGIN_FILES_VARIABLE = "TPUMLIR_PLUGIN_FILES"
+"""Plugin files for every run, separated as in PATH."""
 
 
 Shape = tuple[int, ...]
@@ -97,6 +100,24 @@ def tolerance_option(command: Decorated) -> Decorated:
     """``--tolerance COS,EUCLID``."""
     text = "Least cosine and euclidean similarity that passes."
     return _text("--tolerance", read_tolerance, "COS,EUCLID", text, "0.99,0.99")(command)
+
+
+def plugin_option(command: Decorated) -> Decorated:
+    """``--plugin FILE``, given to the command as ``plugin_files``."""
+    text = f"Use the plugins in this file, for this run; repeatable. Default: the files in {PLUGIN_FILES_VARIABLE}."
+    return click.option(
+        "--plugin", "plugin_files", type=FILE, multiple=True, envvar=PLUGIN_FILES_VARIABLE, metavar="FILE.py", help=text
+    )(command)
+
+
+def plugins_with(files: Sequence[Path]) -> PluginManager:
+    """The installed plugins and those in ``files``. Raises PluginError for a file that cannot be imported."""
+    from tpumlir_core.plugins import PluginManager
+
+    plugins = PluginManager.discover()
+    for file in files:
+        plugins.add_file(file)
+    return plugins
 
 
 def json_option(command: Decorated) -> Decorated:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tpumlir_core.cli.options import plugins_with
 from tpumlir_core.cli.output import print_json, progress
 from tpumlir_core.ir import Module
 from tpumlir_core.ir.top import Weight
@@ -13,9 +15,10 @@ from tpumlir_core.plugins.extension_points import Artifact
 from tpumlir_core.stages import Session
 
 
-def session() -> Session:
-    """A session with the installed plugins that shows its progress where a person sees it."""
-    return Session(observer=progress())
+def session(values: dict[str, Any]) -> Session:
+    """A session that shows its progress where a person sees it, with the installed plugins and those that ``plugin_option``
+    names, which are taken out of a command's arguments."""
+    return Session(plugins_with(values.pop("plugin_files")), progress())
 
 
 def print_artifact(artifact: Artifact, path: Path, as_json: bool) -> None:

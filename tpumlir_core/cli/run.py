@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tpumlir_core.cli.options import FILE, import_options, json_option, take_import_options
+from tpumlir_core.cli.options import FILE, import_options, json_option, plugin_option, take_import_options
 
 
 @click.command("run")
@@ -17,6 +17,7 @@ from tpumlir_core.cli.options import FILE, import_options, json_option, take_imp
 @click.option("--runner", default="", help="The runner of a compiled file, or the interpreter of .mlir.")
 @click.option("--dump-all", is_flag=True, help="Write every tensor that can be had, not only the outputs.")
 @import_options
+@plugin_option
 @json_option
 def command(file: Path, inputs: Path, output: Path, runner: str, dump_all: bool, as_json: bool, **rest: Any) -> None:
     """Run FILE: a source model, .mlir or a compiled file."""
@@ -27,7 +28,7 @@ def command(file: Path, inputs: Path, output: Path, runner: str, dump_all: bool,
 
     check_output(output)
     options = take_import_options(rest)
-    arrays = api.run(file, read_npz(inputs), runner=runner, options=options, dump_all=dump_all, session=session())
+    arrays = api.run(file, read_npz(inputs), runner=runner, options=options, dump_all=dump_all, session=session(rest))
     write_npz(output, arrays)
     facts = [{"name": name, "shape": list(array.shape), "type": str(array.dtype)} for name, array in arrays.items()]
     if as_json:

@@ -12,6 +12,7 @@ from tpumlir_core.cli.options import (
     check_passes,
     import_options,
     json_option,
+    plugin_option,
     print_after_option,
     take_import_options,
     take_verification,
@@ -26,6 +27,7 @@ from tpumlir_core.cli.options import (
 @import_options
 @print_after_option
 @verification_options
+@plugin_option
 @json_option
 def command(model: Path, output: Path, frontend: str, print_after: tuple[str, ...], as_json: bool, **rest: Any) -> None:
     """Import MODEL as an optimized Top network."""
@@ -41,7 +43,7 @@ def command(model: Path, output: Path, frontend: str, print_after: tuple[str, ..
         frontend=frontend,
         print_after=print_after,
         verification=take_verification(rest),
-        session=session(),
+        session=session(rest),
     )
     api.save_module(module, output)
     print_module(module, output, as_json)

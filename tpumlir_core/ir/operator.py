@@ -100,6 +100,11 @@ class Operator(Operation, ABC):
         return self.blamed(_make, f"making its kernel for {chip}")(cls)
 
     @classmethod
+    def decomposes(cls) -> bool:
+        """Whether its author gives a decomposition."""
+        return cls.decompose is not Operator.decompose
+
+    @classmethod
     def fault(cls, action: str, text: str) -> PluginFault:
         """The error for something that the operator's own code does wrong."""
         return PluginFault(f"operator {cls.opcode} of {cls.origin or cls.__module__} failed in {action}: {' '.join(text.split())}")
@@ -151,7 +156,7 @@ def _check(cls: type[Operator]) -> None:
         raise TypeError(f"operator {cls.opcode}: it has no {' and no '.join(absent)}")
     if cls.quantization not in QUANTIZATIONS:
         raise TypeError(f"operator {cls.opcode}: quantization is {cls.quantization!r}; there is {', '.join(QUANTIZATIONS)}")
-    if cls.decompose is Operator.decompose and not cls.kernels:
+    if not cls.decomposes() and not cls.kernels:
         raise TypeError(f"operator {cls.opcode}: it has neither decompose nor kernels, so no chip could compute it")
     attribute_specs(cls)
 
@@ -174,7 +179,8 @@ def _guard(cls: type[Operator]) -> None:
 
     cls.infer = cls.blamed(checked, "infer")  # type: ignore[method-assign]
     cls.reference = cls.blamed(reference, "reference")  # type: ignore[method-assign]
-    cls.decompose = cls.blamed(decompose, "decompose")  # type: ignore[method-assign]
+    if cls.decomposes():
+        cls.decompose = cls.blamed(decompose, "decompose")  # type: ignore[method-assign]
 
 
 def _make(cls: type[Any] | str) -> Any:

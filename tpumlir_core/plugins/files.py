@@ -21,16 +21,16 @@ from tpumlir_core.plugins.hookspecs import PROJECT
 from tpumlir_core.plugins.kinds import HOOK, KINDS, Kind
 from tpumlir_core.plugins.loader import attribute, one_line
 
-FILE_VERSION = "(file)"
-
 
 def load_file(path: Path) -> list[Plugin]:
     """The plugins in a file: its public classes that are an extension point's, and its hooks, in the order of the file.
 
-    The module is ``tpumlir_file_...`` and replaces what an earlier load of the same file gave. Raises PluginError.
+    They count as of a distribution with the file's name, whose version is a digest of its content. The module is
+    ``tpumlir_file_...`` and replaces what an earlier load of the same file gave. Raises PluginError.
     """
     module = _execute(path)
-    found = [Plugin(Candidate(kind.name, name, str(path), FILE_VERSION, value)) for kind, name, value in _extensions(module)]
+    version = f"file {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    found = [Plugin(Candidate(kind.name, name, path.name, version, value)) for kind, name, value in _extensions(module)]
     if not found:
         kinds = ", ".join(kind.contract.partition(":")[2] for kind in KINDS if kind.contract.startswith("tpumlir_core"))
         raise PluginError(f"{path}: no plugin is in this file; define a public class derived from one of {kinds}")
