@@ -51,6 +51,14 @@ def test_every_command_is_listed_once_and_padding_is_not() -> None:
     assert [one.fields["cmd_id_dep"] for one in listed] == [1, 2, 0, 0, 1, 0, 0]
 
 
+def test_bits_of_no_field_are_listed() -> None:
+    streams = group([0], [0])
+    dirty = (int.from_bytes(streams.dma, "little") | 5 << 552).to_bytes(len(streams.dma), "little")  # behind the source's address
+    clean, found = (disassemble(compiled(replace(streams, dma=dma)), SETS) for dma in (streams.dma, dirty))
+    expected = [{**one.fields, "_": 5 << 552} if one.engine == "dma" else one.fields for one in clean]
+    assert [one.fields for one in found] == expected
+
+
 @pytest.mark.parametrize(
     ("tiu", "dma", "cycles"),
     [

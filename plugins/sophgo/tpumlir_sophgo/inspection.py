@@ -15,6 +15,8 @@ from tpumlir_sophgo.layers import NOTE, LayerTable
 from tpumlir_sophgo.timeline import simulate
 
 Sets = Mapping[Engine, InstructionSet]
+RESERVED = "_"
+"""The name under which bits of no field are listed, in place, where they are not 0."""
 
 
 def disassemble(data: bytes, sets: Sets) -> Iterator[Instruction]:
@@ -136,6 +138,9 @@ def _commands(name: str, group: CmdGroup, engine: Engine, sets: Sets) -> list[Co
         except InputError as error:
             raise InputError(f"{name}, {engine.name.lower()} command {len(commands)}: {error}") from error
         values = found.decode(stream[offset : offset + found.size])
+        reserved = found.reserved(stream[offset : offset + found.size])
+        if reserved:
+            values[RESERVED] = reserved
         commands.append(Command(engine, found, values, (), (), "", values.get("cmd_id", 0), values.get("cmd_id_dep", 0)))
         offset += found.size
     return commands

@@ -1,8 +1,8 @@
 """Instruction formats as data: one engine that reads them from TOML, encodes, and decodes.
 
 A format file gives an ``engine`` name, ``layouts`` (field names with widths in bits, least significant bit first; ``_``
-is reserved) and ``formats`` (a layout, the header values that identify the format, and the named values of its operation
-field).
+is reserved: written as 0, and left out of what ``decode`` gives) and ``formats`` (a layout, the header values that identify
+the format, and the named values of its operation field).
 """
 
 from __future__ import annotations
@@ -75,6 +75,11 @@ class Format:
         """Field values of an instruction of this format."""
         word = int.from_bytes(data[: self.size], "little")
         return {name: word >> offset & mask for name, offset, mask in self._slots}
+
+    def reserved(self, data: bytes) -> int:
+        """The bits of an instruction that no field has, in place. ``encode`` leaves them 0; others may leave rubbish there."""
+        known = sum(mask << offset for _, offset, mask in self._slots)
+        return int.from_bytes(data[: self.size], "little") & ~known
 
     def variant_name(self, values: Mapping[str, int]) -> str:
         """The name of the operation that the operation field selects ("" where the format has no variants)."""
