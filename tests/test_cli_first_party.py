@@ -98,7 +98,10 @@ def test_a_look_inside(work: Path, tpumlir: Any, compiled: bytes) -> None:
     assert [(tensor["name"], tensor["shape"]) for tensor in stage["inputs"]] == [("x", [1, 3, 9, 7])]
     lines = [json.loads(line) for line in tpumlir("disasm", "net.bmodel", "--json").stdout.splitlines()]
     assert len(lines) == stage["tiu_commands"] + stage["dma_commands"]
-    assert any("CONV" in line["name"] for line in lines)
+    assert {line["layer"] for line in lines if "CONV" in line["name"]} == {"r_Relu"}
+    (convolution,) = (line for line in tpumlir("disasm", "net.bmodel").stdout.splitlines() if "CONV" in line)
+    assert convolution.startswith("net/0/0 tiu 0 [r_Relu]: sCONV.normal cmd_short=1, cmd_id=1, ")
+    assert "=0," not in convolution
     profile = json.loads(tpumlir("profile", "net.bmodel", "--json").stdout)
     assert max(profile["engines"].values()) <= profile["cycles"] <= sum(profile["engines"].values())
     assert [(layer["name"], layer["operation"]) for layer in profile["layers"]] == [("x", "Input"), ("r_Relu", "Conv"), ("y_Add", "Add")]

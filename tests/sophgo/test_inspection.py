@@ -110,6 +110,15 @@ def test_layers_by_hand() -> None:
     assert dict(other.engines) == {"tiu": 20, "dma": 14}
 
 
+def test_each_command_is_listed_with_its_layer() -> None:
+    listed = list(disassemble(compiled(*TWO_GROUPS, layers=TABLE), SETS))
+    streams: dict[tuple[str, str], str] = {}
+    for one in listed:
+        streams[one.stream, one.engine] = streams.get((one.stream, one.engine), "") + (one.layer or "-")
+    assert streams == {("net/0/0", "tiu"): "ab-", ("net/0/0", "dma"): "a-", ("net/0/1", "tiu"): "b-", ("net/0/1", "dma"): "bb-"}
+    assert {one.layer for one in disassemble(compiled(*TWO_GROUPS), SETS)} == {""}
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -27,10 +27,12 @@ def command(file: Path, as_json: bool) -> None:
 
 
 def _text(instruction: Instruction) -> str:
-    fields = ", ".join(f"{name}={value}" for name, value in instruction.fields.items())
-    return f"{instruction.stream} {instruction.engine} {instruction.index}: {instruction.name} {fields}".rstrip()
+    """Without the fields that are 0, which most are."""
+    fields = ", ".join(f"{name}={value}" for name, value in instruction.fields.items() if value != 0)
+    layer = f" [{instruction.layer}]" if instruction.layer else ""
+    return f"{instruction.stream} {instruction.engine} {instruction.index}{layer}: {instruction.name} {fields}".rstrip()
 
 
 def _json(instruction: Instruction) -> str:
     facts = {"stream": instruction.stream, "engine": instruction.engine, "index": instruction.index, "name": instruction.name}
-    return json.dumps({**facts, "fields": dict(instruction.fields)})
+    return json.dumps({**facts, "layer": instruction.layer, "fields": dict(instruction.fields)})

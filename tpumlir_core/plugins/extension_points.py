@@ -11,11 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Array, Module, Operation
-from tpumlir_core.ir.operator import OperatorSet
+from tpumlir_core.ir.operator_lookup import OperatorSet
+
+if TYPE_CHECKING:
+    from tpumlir_core.passes.framework import PassRegistry
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,16 @@ class Calibrator(ABC):
 
 @dataclass(frozen=True)
 class LoweringOptions:
-    """How to lower: default ``mode`` (F32, F16, BF16, INT8), per-operation modes by name, and calibration by name."""
+    """How to lower: default ``mode`` (F32, F16, BF16, INT8), per-operation modes by name, and calibration by name.
+
+    ``passes``: the passes and pipelines of the run, for ``run_pipeline("prepare", module, registry=options.passes, ...)``, so
+    that plugins' passes are among them.
+    """
 
     mode: str = "F32"
     modes: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    passes: PassRegistry | None = field(default=None, compare=False)
 
 
 class Quantizer(ABC):
@@ -127,13 +135,17 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One decoded command: the stream it is in, its engine and position there, and its fields as read."""
+    """One decoded command: the stream it is in, its engine and position there, and its fields as read.
+
+    ``layer``: whose command it is, "" where the file does not tell.
+    """
 
     stream: str
     engine: str
     index: int
     name: str
     fields: Mapping[str, Any]
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,7 +193,7 @@ class Target(ABC):
 
     @abstractmethod
     def compile(self, module: Module) -> Artifact:
-        """Schedule, emit and package a Tpu module."""
+        """Schedule, emit and package a Tpu module. The module is used up: its weights may be dropped once they are laid out."""
 
     def operators(self) -> Mapping[str, Mapping[str, str | None]]:
         """Operation (opcode without its dialect) -> mode -> None if it can be done, else the reason: the support table.

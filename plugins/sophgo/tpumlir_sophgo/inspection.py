@@ -22,10 +22,16 @@ RESERVED = "_"
 def disassemble(data: bytes, sets: Sets) -> Iterator[Instruction]:
     """Every command, a stream after the other. Raises InputError where a stream makes no sense."""
     for stage_name, stage in _stages(data):
-        for name, group in _groups(stage_name, stage):
+        groups = [(name, {engine: _commands(name, group, engine, sets) for engine in Engine}) for name, group in _groups(stage_name, stage)]
+        counts = {engine: sum(len(streams[engine]) - 1 for _, streams in groups) for engine in Engine}
+        table = LayerTable.read(read_notes(stage).get(NOTE), counts)
+        layers = {engine: iter(()) if table is None else table.layers(engine) for engine in Engine}
+        for name, streams in groups:
             for engine in Engine:
-                for index, command in enumerate(_commands(name, group, engine, sets)):
-                    yield Instruction(name, engine.name.lower(), index, _mnemonic(command), command.values)
+                for index, command in enumerate(streams[engine]):
+                    ends = index + 1 == len(streams[engine])
+                    layer = "" if ends else next(layers[engine], "")
+                    yield Instruction(name, engine.name.lower(), index, _mnemonic(command), command.values, layer)
 
 
 def _mnemonic(command: Command) -> str:

@@ -6,7 +6,7 @@ the order of the network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import Any
@@ -66,6 +66,10 @@ class LayerTable:
     def numbers(self, engine: Engine) -> list[int]:
         """The layer of every command of one engine."""
         return [number for number, count in self.runs[engine] for _ in range(count)]
+
+    def layers(self, engine: Engine) -> Iterator[str]:
+        """The name of the layer of every command of one engine."""
+        return (self.names[number] for number in self.numbers(engine))
 
     def _fits(self, engine: Engine, commands: int) -> bool:
         runs = self.runs[engine]
