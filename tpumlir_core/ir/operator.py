@@ -1,6 +1,7 @@
 """Custom operators: operation classes that a plugin brings, with all that their author says about them.
 
-Authors import from ``tpumlir_core.custom``. Nothing is registered anywhere: an ``OperatorSet`` holds the operators of a run.
+Authors import from ``tpumlir_core.custom``. Nothing is registered anywhere: an ``OperatorSet`` (``operator_lookup``) holds the
+operators of a run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
 
 import numpy as np
 
-from tpumlir_core.errors import InputError, PluginError, PluginFault, TpumlirError
+from tpumlir_core.errors import InputError, PluginFault, TpumlirError
 from tpumlir_core.ir.operation import Array, Operation, Value, declare
 from tpumlir_core.ir.types import TensorType
 
@@ -188,75 +189,3 @@ def _make(cls: type[Any] | str) -> Any:
         return cls()
     module, _, name = cls.partition(":")
     return getattr(importlib.import_module(module), name)()
-
-
-class OperatorSet:
-    """The custom operators of a run, loaded when one is first asked for.
-
-    ``load`` gives the operators, each with its origin, and what to say about those that cannot be used.
-    """
-
-    def __init__(self, load: Callable[[], tuple[Sequence[tuple[str, type[Operator]]], Sequence[str]]] | None = None) -> None:
-        self._load = load
-        self._found: Sequence[tuple[str, type[Operator]]] | None = None
-        self._sick: Sequence[str] = ()
-
-    def all(self) -> Sequence[tuple[str, type[Operator]]]:
-        """Origin and class of every one."""
-        if self._found is None:
-            self._found, self._sick = self._load() if self._load else ((), ())
-        return self._found
-
-    def by_opcode(self, opcode: str) -> type[Operator] | None:
-        """The operator of an opcode. Raises PluginError when several plugins bring one."""
-        return self._one(opcode, [(origin, cls) for origin, cls in self.all() if cls.opcode == opcode])
-
-    def by_source(self, frontend: str, name: str) -> type[Operator] | None:
-        """The operator that a framework calls ``name``. Raises PluginError when several plugins bring one."""
-        return self._one(name, [(origin, cls) for origin, cls in self.all() if (s := source(cls, frontend)) and s.name == name])
-
-    def names(self, frontend: str) -> list[str]:
-        """What a framework calls those that it can import, sorted."""
-        return sorted({found.name for _, cls in self.all() if (found := source(cls, frontend))})
-
-    def remark(self) -> str:
-        """Which operator plugins cannot be used, for the error about an unknown operator; "" when all can."""
-        self.all()
-        return f"; operator plugins that cannot be used: {', '.join(self._sick)}" if self._sick else ""
-
-    @staticmethod
-    def _one(name: str, found: Sequence[tuple[str, type[Operator]]]) -> type[Operator] | None:
-        if len({id(cls) for _, cls in found}) > 1:
-            origins = " and ".join(origin for origin, _ in found)
-            raise PluginError(f"operator {name}: {origins} both bring it; uninstall one, or switch it off with TPUMLIR_DISABLE")
-        return found[0][1] if found else None
-
-
-def source(cls: type[Operator], frontend: str) -> Source | None:
-    """What a framework calls an operator, None where it has no name there."""
-    found = cls.sources.get(frontend)
-    return Source(found) if isinstance(found, str) else found
-
-
-def source_attributes(cls: type[Operator], frontend: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The operator's attributes from a framework's: numbers, strings, sequences or arrays by name.
-
-    Raises InputError for one that is not known, is missing, or is of the wrong kind.
-    """
-    from tpumlir_core.ir.text.attributes import attribute_specs, python_value
-
-    renamed = dict((source(cls, frontend) or Source("")).attributes)
-    specs = attribute_specs(cls)
-    theirs = {renamed.get(name, name): name for name in specs}
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in theirs:
-            raise InputError(f"attribute {name} is not known to {cls.opcode}; it has {', '.join(sorted(theirs)) or 'none'}")
-        try:
-            values[theirs[name]] = python_value(specs[theirs[name]], value)
-        except ValueError as error:
-            raise InputError(f"attribute {name}: {error}") from None
-    missing = [name for name, ours in theirs.items() if specs[ours].required and ours not in values]
-    if missing:
-        raise InputError(f"attribute {missing[0]} is missing; {cls.opcode} has no default for it")
-    return values

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tpumlir_core.ir.operation import Module
-from tpumlir_core.ir.operator import Operator, OperatorSet
+from tpumlir_core.ir.operator import Operator
+from tpumlir_core.ir.operator_lookup import OperatorSet
 from tpumlir_core.plugins.health import Health
 from tpumlir_core.plugins.kinds import OP, Kind
 from tpumlir_core.plugins.manager import PluginManager

@@ -12,14 +12,16 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, ElementType, Function, Operation, TensorType, Value, WeightStore, top
-from tpumlir_core.ir.operator import Operator, OperatorSet
+from tpumlir_core.ir.operator import Operator
+from tpumlir_core.ir.operator_lookup import OperatorSet, imported_operation
 from tpumlir_onnx.constants import evaluate_constant, foldable_operators, shape_result
-from tpumlir_onnx.custom import FRONTEND, custom_operation
 from tpumlir_onnx.graph import Graph, Node, check_inputs
 from tpumlir_onnx.model import first_line
 from tpumlir_onnx.tensors import LARGEST_TENSOR
 
 Converter = Callable[["Importer", Node], Value | Sequence[Value]]
+FRONTEND = "onnx"
+"""What custom operators call this frontend in ``sources``."""
 _EXACT_IN_FLOAT32 = 1 << 24
 _FAULTS_OF_A_NODE = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
 
@@ -110,8 +112,9 @@ class Importer:
             self._failed.update(node.outputs)
             return
         operands = [self.value(name) if name else None for name in node.inputs]
+        outputs = [f"{output or node.label}_{node.op_type}" for output in node.outputs]
         try:
-            operation = custom_operation(kind, node, operands, self.unique)
+            operation = imported_operation(kind, FRONTEND, operands, node.attributes, outputs, self.unique)
         except InputError as error:
             raise InputError(f"{node}: {error}") from None
         for value in operation.results:

@@ -10,8 +10,8 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, PluginError, UnsupportedError
 from tpumlir_core.ir import Array
+from tpumlir_core.ir.operator import Operator
 from tpumlir_core.plugins.extension_points import ImportOptions
-from tpumlir_onnx.custom import run_operation
 from tpumlir_onnx.frontend import cast_inputs, import_graph, known_operators
 from tpumlir_onnx.graph import Graph, Node, used_names
 from tpumlir_onnx.importer import Importer
@@ -56,9 +56,19 @@ def _run_with_custom(model: Any, graph: Graph, importer: Importer, feeds: Mappin
             continue
         tensors |= _run_segment(model, pending, known, tensors)
         pending = []
-        arrays = run_operation(operation, [tensors[name] if name else None for name in node.inputs])
+        arrays = _run_operation(operation, [tensors[name] if name else None for name in node.inputs])
         tensors |= {name: array for name, array in zip(node.outputs, arrays, strict=False) if name}
     return tensors | _run_segment(model, pending, known, tensors)
+
+
+def _run_operation(operation: Operator, inputs: Sequence[Array | None]) -> list[Array]:
+    """The results of a node by the operator's reference; floats in the type of the first float among ``inputs``, integers as int64."""
+    typed = [
+        None if value is None or array is None else array.astype(value.type.element.numpy)
+        for value, array in zip(operation.operands, inputs, strict=True)
+    ]
+    real = next((array.dtype for array in inputs if array is not None and array.dtype.kind == "f"), np.dtype(np.float32))
+    return [array.astype(real if array.dtype.kind == "f" else np.int64) for array in operation.evaluate(typed)]
 
 
 def _run_segment(model: Any, nodes: Sequence[Node], known: Collection[str], tensors: Mapping[str, Array]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from typing import Any
 import tpumlir_core.ir.tpu  # noqa: F401  (declares the Top and Tpu operations)
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir.operation import Function, Module, Operation, Value, WeightStore, operation_class
-from tpumlir_core.ir.operator import OperatorSet
+from tpumlir_core.ir.operator_lookup import OperatorSet
 from tpumlir_core.ir.text.attributes import attribute_specs, attribute_value, free_value
 from tpumlir_core.ir.text.syntax import MAX_DEPTH, Location, ModuleText, OperationText, Parser, TypeText
 from tpumlir_core.ir.text.types import type_text

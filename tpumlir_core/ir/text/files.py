@@ -15,7 +15,7 @@ import numpy as np
 from tpumlir_core.errors import InputError
 from tpumlir_core.files import read_head, write_through
 from tpumlir_core.ir.operation import Array, Module, Value, WeightStore
-from tpumlir_core.ir.operator import OperatorSet
+from tpumlir_core.ir.operator_lookup import OperatorSet
 from tpumlir_core.ir.text.build import parse_module
 from tpumlir_core.ir.text.printer import print_module
 from tpumlir_core.ir.types import TensorType

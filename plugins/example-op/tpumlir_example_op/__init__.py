@@ -1,0 +1,1 @@
+"""Two custom operators, each in one file: ``acme::SwapChannel`` and ``acme::AbsAdd``."""
