@@ -87,7 +87,7 @@ def _import(
     with session.stage("import", str(model)), session.plugins.calling(FRONTEND, name, "load"):
         module = reader.load(model, options)
     with session.stage("optimize", module.name):
-        run_pipeline("optimize", module, print_after=print_after)
+        run_pipeline("optimize", module, registry=session.passes, print_after=print_after)
     if verification is not None:
         with session.stage("run source", str(model)), session.plugins.calling(FRONTEND, name, "run"):
             expected = reader.run(model, verification.inputs, options)
@@ -118,8 +118,9 @@ def deploy(
         expected = expected_outputs(module, verification, session)
     operators = operator_plugins(module, session.plugins)
     with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
-        lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize))
-    lowered.made_by = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
+        lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize, passes=session.passes))
+    makers = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
+    lowered.made_by = dict(sorted({**module.made_by, **lowered.made_by, **makers}.items()))
     if verification is not None and expected is not None:
         verify_lowering(lowered, expected, verification, session)
     with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-from tpumlir_core.plugins import HOOK, PluginManager
-from tpumlir_core.plugins.hooks import load_hooks
+from tpumlir_core.plugins import PluginManager
+from tpumlir_core.plugins.hooks import HookCaller
 from tpumlir_core.plugins.operators import operator_set
+
+if TYPE_CHECKING:
+    from tpumlir_core.passes.framework import PassRegistry
 
 
 class Observer(Protocol):
@@ -23,32 +27,34 @@ class Observer(Protocol):
 
 
 class Session:
-    """What one run carries along: its plugins and custom operators, its observer and hooks, the seconds that each stage took."""
+    """What one run carries along: plugins with their operators, hooks and passes, its observer, the seconds that each stage took."""
 
     def __init__(self, plugins: PluginManager | None = None, observer: Observer | None = None) -> None:
         self.plugins = plugins or PluginManager.discover()
         self.operators = operator_set(self.plugins)
         self.seconds: dict[str, float] = {}
+        self.hooks = HookCaller(self.plugins)
         self._observer = observer
-        self._hooks = load_hooks(self.plugins)
+
+    @cached_property
+    def passes(self) -> PassRegistry:
+        """The passes and pipelines of the core, and what the hook plugins add to them."""
+        from tpumlir_core.passes import builtin_registry
+
+        registry = builtin_registry()
+        self.hooks.add_passes(registry)
+        return registry
 
     @contextmanager
     def stage(self, name: str, subject: str) -> Iterator[None]:
         """Time the body as stage ``name``; the seconds of a stage that runs more than once add up."""
         if self._observer is not None:
             self._observer.stage_started(name, subject)
-        self._call_hooks("stage_started", stage=name, subject=subject)
+        self.hooks.call("stage_started", stage=name, subject=subject)
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        self._call_hooks("stage_finished", stage=name, subject=subject, seconds=seconds)
+        self.hooks.call("stage_finished", stage=name, subject=subject, seconds=seconds)
         if self._observer is not None:
             self._observer.stage_finished(name, subject, seconds)
-
-    def _call_hooks(self, hook: str, **facts: Any) -> None:
-        """Call the implementations one plugin at a time, so that a fault is laid at the right door."""
-        for name, plugin in self._hooks.list_name_plugin():
-            others = self._hooks.get_plugins() - {plugin}
-            with self.plugins.calling(HOOK, name, hook):
-                self._hooks.subset_hook_caller(hook, others)(**facts)

@@ -18,11 +18,12 @@ from tpumlir_core.passes.fuse_activations import FuseActivations
 from tpumlir_core.passes.fuse_linear import FuseLinear
 from tpumlir_core.passes.fuse_pads import FusePads
 from tpumlir_core.passes.infer_shapes import InferShapes
+from tpumlir_core.passes.insertion import Insert
 from tpumlir_core.passes.recognize import RecognizePatterns
 
 __all__ = [
     "Canonicalize", "CastIntegers", "DecomposeUnsupported", "EliminateDead", "FoldConstants", "FuseActivations", "FuseLinear",
-    "FusePads", "InferShapes", "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns", "builtin_registry",
+    "FusePads", "InferShapes", "Insert", "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns", "builtin_registry",
     "decompose", "run_passes", "run_pipeline",
 ]
 
@@ -61,12 +62,15 @@ def run_pipeline(
     *,
     registry: PassRegistry | None = None,
     supported: Callable[[Operation], bool] = everything,
+    target: str = "",
     print_after: Collection[str] = (),
     observer: Observer | None = None,
 ) -> bool:
     """Run a pipeline on ``module`` in place, verified before and after each pass; whether anything changed.
 
+    ``registry``: of passes and pipelines; that of a session has what plugins add, without one only the core's are run.
     ``print_after``: names of passes after which the text goes to stderr. Raises InputError for an unknown pipeline.
     """
-    passes = (registry or builtin_registry()).pipeline(name, PipelineOptions(supported))
-    return run_passes(passes, module, print_after=print_after, observer=observer)
+    registry = registry or builtin_registry()
+    passes = registry.pipeline(name, PipelineOptions(supported, target))
+    return run_passes(passes, module, print_after=print_after, observer=observer, origin=registry.origin)

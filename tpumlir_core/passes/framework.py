@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
-from tpumlir_core.errors import InputError, InternalError
+from tpumlir_core.errors import InputError, InternalError, PluginFault
 from tpumlir_core.ir.operation import Module, Operation
 from tpumlir_core.ir.verify import verify
+from tpumlir_core.passes.foreign import Origin, run_foreign
+from tpumlir_core.passes.insertion import Insert, place
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,20 @@ def everything(op: Operation) -> bool:
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """What pipelines are built from: ``supported`` tells whether the target has a kernel for an operation."""
+    """What pipelines are built from: ``supported`` tells whether the target has a kernel for an operation, ``target`` is its
+    name ("" where a pipeline is for any)."""
 
     supported: Callable[[Operation], bool] = everything
+    target: str = ""
+
+
+Extension = Callable[[str, Sequence[Pass], PipelineOptions], Sequence[Insert]]
+"""Pipeline name, its passes and options -> passes to insert."""
+
+
+def of_the_core(step: Pass) -> Origin | None:
+    """The origin of passes that no plugin brings."""
+    return None
 
 
 class PassRegistry:
@@ -48,6 +62,9 @@ class PassRegistry:
     def __init__(self) -> None:
         self._passes: dict[str, type[Pass]] = {}
         self._pipelines: dict[str, Callable[[PipelineOptions], Sequence[Pass]]] = {}
+        self._extensions: list[tuple[Origin, Extension]] = []
+        self._origins: dict[type[Pass], Origin] = {}
+        self._crediting: Origin | None = None
 
     def register(self, *classes: type[Pass]) -> None:
         """Add passes. Raises InternalError when a name is empty or taken."""
@@ -55,6 +72,25 @@ class PassRegistry:
             if not cls.name or cls.name in self._passes:
                 raise InternalError(f"pass name {cls.name!r} of {cls.__name__} is empty or taken")
             self._passes[cls.name] = cls
+            if self._crediting is not None:
+                self._origins[cls] = self._crediting
+
+    @contextmanager
+    def crediting(self, origin: Origin) -> Iterator[None]:
+        """What is registered in the body is from this distribution."""
+        self._crediting = origin
+        try:
+            yield
+        finally:
+            self._crediting = None
+
+    def origin(self, step: Pass) -> Origin | None:
+        """The distribution that brought a pass; None for the core's own."""
+        return self._origins.get(type(step))
+
+    def extend(self, origin: Origin, extension: Extension) -> None:
+        """Ask ``extension``, which is from ``origin``, for passes to insert whenever a pipeline is made."""
+        self._extensions.append((origin, extension))
 
     def register_pipeline(self, name: str, build: Callable[[PipelineOptions], Sequence[Pass]]) -> None:
         """Add a pipeline: ``build`` gives its passes in order. Raises InternalError when the name is taken."""
@@ -82,28 +118,58 @@ class PassRegistry:
         return cls(**options)
 
     def pipeline(self, name: str, options: PipelineOptions) -> list[Pass]:
-        """The passes of a pipeline. Raises InputError for an unknown one."""
+        """The passes of a pipeline, those that plugins insert included; a pass that is inserted is registered by that.
+
+        Raises InputError for an unknown one, PluginFault for an insertion that cannot be made."""
         if name not in self._pipelines:
             raise InputError(f"pipeline {name!r} is not known; expected one of {', '.join(self.pipelines())}")
-        return list(self._pipelines[name](options))
+        passes = tuple(self._pipelines[name](options))
+        asked = [(origin, insert) for origin, extension in self._extensions for insert in extension(name, passes, options)]
+        for origin, insert in asked:
+            self._admit(type(insert.step), origin)
+        placed, homeless = place(passes, [insert for _, insert in asked])
+        for origin, insert in asked:
+            if any(insert is one for one in homeless):
+                there = ", ".join(dict.fromkeys(step.name for step in placed))
+                wanted = f"before {insert.before}" if insert.before else f"after {insert.after}"
+                raise PluginFault(f"pass {insert.step.name} of {origin} is to run {wanted}, but pipeline {name} has only {there}")
+        return placed
+
+    def _admit(self, cls: type[Pass], origin: Origin) -> None:
+        """Register the class of an inserted pass, unless it is known."""
+        if self._passes.get(cls.name) is cls:
+            return
+        with self.crediting(origin):
+            try:
+                self.register(cls)
+            except InternalError as error:
+                raise PluginFault(f"{origin} inserts a pass that cannot be: {error}") from error
 
 
 def run_passes(
-    passes: Sequence[Pass], module: Module, *, print_after: Collection[str] = (), observer: Observer | None = None
+    passes: Sequence[Pass],
+    module: Module,
+    *,
+    print_after: Collection[str] = (),
+    observer: Observer | None = None,
+    origin: Callable[[Pass], Origin | None] = of_the_core,
 ) -> bool:
     """Run ``passes`` in order; the module is verified before the first and after each that changed it.
 
-    ``print_after`` names passes after which the module's text goes to stderr (``all``: after each). Returns whether anything changed.
+    ``print_after`` names passes after which the module's text goes to stderr (``all``: after each). ``origin`` tells which
+    distribution a plugin's pass is from; such a pass is watched closer, see ``run_foreign``. Returns whether anything changed.
     """
     verify(module)
     anything = False
     for step in passes:
         start = time.perf_counter()
-        changed = step.run(module)
+        source = origin(step)
+        changed = step.run(module) if source is None else run_foreign(step, module, source)
         seconds = time.perf_counter() - start
         if changed:
             anything = True
-            verify(module, step.name)
+            if source is None:
+                verify(module, step.name)
         if step.name in print_after or "all" in print_after:
             from tpumlir_core.ir.text import print_module
 

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from tpumlir_core.plugins.health import Health, Plugin
-from tpumlir_core.plugins.kinds import kind_named
+from tpumlir_core.plugins.kinds import HOOK, kind_named
 
 
 class LoadFailure(Exception):
@@ -26,6 +26,8 @@ def load(plugin: Plugin) -> Any:
     found = _import(plugin)
     kind = kind_named(plugin.kind)
     contract = kind.contract
+    if kind is HOOK:
+        return _hooks(plugin, found)
     if not contract:
         return found
     wanted = attribute(contract)
@@ -48,6 +50,24 @@ def _operator(plugin: Plugin, found: Any, contract: str, wanted: Any) -> Any:
     operator: Any = found
     operator.origin = plugin.origin
     return operator
+
+
+def _hooks(plugin: Plugin, found: Any) -> Any:
+    """Functions marked as hooks, all of which must be such that there are, with arguments that these have."""
+    import pluggy
+
+    from tpumlir_core.plugins.hookspecs import PROJECT, Hooks
+
+    if isinstance(found, type):
+        found = _instantiate(plugin, found)
+    hooks = pluggy.PluginManager(PROJECT)
+    hooks.add_hookspecs(Hooks)
+    try:
+        hooks.register(found, plugin.name)
+        hooks.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise LoadFailure(Health.BROKEN, " ".join(str(error).split())) from error
+    return found
 
 
 def _import(plugin: Plugin) -> Any:

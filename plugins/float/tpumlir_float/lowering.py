@@ -24,7 +24,9 @@ class FloatQuantizer(Quantizer):
         return ("F32",)
 
     def lower(self, module: Module, target: Target, options: LoweringOptions) -> Module:
-        run_pipeline("prepare", module, supported=lambda op: target.supports(op, options.mode) is None)
+        run_pipeline(
+            "prepare", module, registry=options.passes, supported=lambda op: target.supports(op, options.mode) is None, target=target.name
+        )
         reasons = []
         for op in module.function.operations:
             if op.opcode not in _KEPT:
