@@ -37,7 +37,8 @@ def command(model: Path, output: Path, chip: str, quantize: str, print_after: tu
     from tpumlir_core.files import check_output
 
     check_output(output)
-    check_passes(print_after)
+    run = session(rest)
+    check_passes(print_after, run)
     artifact = api.compile(
         model,
         chip=chip,
@@ -45,7 +46,7 @@ def command(model: Path, output: Path, chip: str, quantize: str, print_after: tu
         options=take_import_options(rest),
         print_after=print_after,
         verification=take_verification(rest),
-        session=session(rest),
+        session=run,
     )
     api.save_artifact(artifact, output)
-    print_artifact(artifact, output, as_json)
+    print_artifact(artifact, output, as_json, run)

@@ -29,4 +29,4 @@ def command(mlir: Path, chip: str, quantize: str, output: Path, as_json: bool, *
     module = api.open_module(mlir, session=run)
     artifact = api.deploy(module, chip=chip, quantize=quantize.upper(), verification=take_verification(rest), session=run)
     api.save_artifact(artifact, output)
-    print_artifact(artifact, output, as_json)
+    print_artifact(artifact, output, as_json, run)

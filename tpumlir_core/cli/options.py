@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tpumlir_core.checks import Verification
     from tpumlir_core.plugins import PluginManager
     from tpumlir_core.plugins.extension_points import ImportOptions
+    from tpumlir_core.stages import Session
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -138,11 +139,11 @@ def take_import_options(values: dict[str, Any]) -> ImportOptions:
     )
 
 
-def check_passes(names: tuple[str, ...]) -> None:
+def check_passes(names: tuple[str, ...], run: Session) -> None:
     """Raises InputError when a name of ``--print-after`` is no pass."""
-    from tpumlir_core.passes import builtin_registry
-
-    known = builtin_registry().passes()
+    if not names:
+        return
+    known = run.passes.passes()
     unknown = [name for name in names if name not in (*known, "all")]
     if unknown:
         raise InputError(f"--print-after {unknown[0]}: no such pass; there is {', '.join(known)}, or all")

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tpumlir_core.cli.main import WIPE_LINE
+from tpumlir_core.plugins.hooks import HookCaller
 from tpumlir_core.stages import Observer
+
+if TYPE_CHECKING:
+    from tpumlir_core.plugins.hookspecs import Section
 
 
 def print_json(facts: Any) -> None:
@@ -28,6 +32,25 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], number
     sides = [">" if header in numbers else "<" for header in headers]
     for line in [list(headers), ["-" * width for width in widths], *lines]:
         click.echo("  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip())
+
+
+def print_sections(sections: Iterable[Section]) -> None:
+    """What hook plugins add to a report: a title, and a line for each fact."""
+    for section in sections:
+        click.echo(section.title)
+        for name, fact in section.facts.items():
+            click.echo(f"  {name}: {fact}")
+
+
+def sections_json(sections: Sequence[Section]) -> dict[str, Any]:
+    """What they add to facts that are printed as JSON: nothing where there are none."""
+    return {"sections": [{"title": section.title, "facts": dict(section.facts)} for section in sections]} if sections else {}
+
+
+def warn_of_sick(hooks: HookCaller) -> None:
+    """One line on stderr for each hook plugin that should be called and cannot be."""
+    for plugin in hooks.sick():
+        click.echo(f"tpumlir: warning: hook {plugin.name} of {plugin.origin} is left out: {plugin.health.value}: {plugin.reason}", err=True)
 
 
 class Progress:

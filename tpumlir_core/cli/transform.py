@@ -36,14 +36,15 @@ def command(model: Path, output: Path, frontend: str, print_after: tuple[str, ..
     from tpumlir_core.files import check_output
 
     check_output(output)
-    check_passes(print_after)
+    run = session(rest)
+    check_passes(print_after, run)
     module = api.transform(
         model,
         options=take_import_options(rest),
         frontend=frontend,
         print_after=print_after,
         verification=take_verification(rest),
-        session=session(rest),
+        session=run,
     )
     api.save_module(module, output)
     print_module(module, output, as_json)
