@@ -13,10 +13,11 @@ from tpumlir_core.bmodel import MADE_BY, read_notes
 from tpumlir_core.bmodel.schema import Model, Net, NetParameter, Tensor
 from tpumlir_core.cli.compiled import is_bmodel, naming, open_compiled, read_compiled, read_container_file
 from tpumlir_core.cli.options import FILE, json_option
-from tpumlir_core.cli.output import print_json
+from tpumlir_core.cli.output import print_json, print_sections, sections_json, warn_of_sick
 from tpumlir_core.container import Container, StoredTensor, container_chip
 from tpumlir_core.files import read_head
 from tpumlir_core.plugins import TARGET, PluginManager
+from tpumlir_core.plugins.hooks import HookCaller
 
 
 @click.command("info")
@@ -35,10 +36,14 @@ def command(file: Path, as_json: bool) -> None:
         data, facts = _foreign(file)
         show = _print_foreign
     facts = {"file": str(file), "bytes": len(data), **facts}
+    hooks = HookCaller(PluginManager.discover(required=False))
+    warn_of_sick(hooks)
+    sections = hooks.report_sections(file, facts)
     if as_json:
-        print_json(facts)
+        print_json({**facts, **sections_json(sections)})
     else:
         show(facts)
+        print_sections(sections)
 
 
 def _foreign(file: Path) -> tuple[bytes, dict[str, Any]]:
