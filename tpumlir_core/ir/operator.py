@@ -84,6 +84,11 @@ class Operator(Operation, ABC):
         Used on every chip that has no kernel in ``kernels``."""
         return None
 
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Sequence[tuple[int, ...]], Mapping[str, Any]]]:
+        """Operand shapes and attributes that the conformance kit tries it on; without any it tries shapes of its own."""
+        return ()
+
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         """What ``reference`` gives, floats as float32. Raises PluginFault where it contradicts ``infer``."""
         given = self.reference(*inputs)

@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint
 from typing import Any
 
+from tpumlir_core.plugins.finder import canonical
 from tpumlir_core.plugins.health import Health, Plugin
 from tpumlir_core.plugins.kinds import HOOK, kind_named
 
@@ -99,10 +100,14 @@ def _reraise(manager: object, entry_point: EntryPoint, error: BaseException) -> 
 
 
 def _missing(plugin: Plugin, error: ModuleNotFoundError) -> LoadFailure:
+    from packaging.requirements import Requirement
+
     module = error.name or ""
     if not module or module.partition(".")[0] == plugin.candidate.package:
         return LoadFailure(Health.BROKEN, f"its import failed: {one_line(error)}")
-    return LoadFailure(Health.MISSING, f"it needs the module {module}: pip install {module.partition('.')[0]}")
+    top = canonical(module.partition(".")[0])
+    named = [Requirement(line).name for line in plugin.candidate.requires if canonical(Requirement(line).name) == top]
+    return LoadFailure(Health.MISSING, f"it needs the module {module}: pip install {(named or [module.partition('.')[0]])[0]}")
 
 
 def _instantiate(plugin: Plugin, cls: type[Any]) -> Any:
