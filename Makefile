@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrell
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: venv test lint demo sweep clean
+.PHONY: venv test lint demo sweep bench clean
 
 venv: $(STAMP)
 
@@ -39,6 +39,11 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.conformance
 	$(BIN)/python -m sweeps.networks
 	$(BIN)/python -m sweeps.mutants
+	$(BIN)/python -m sweeps.shapes
+
+# Cycles, seconds and memory of every network; REFERENCE names an environment in which tpu-mlir is installed.
+bench: $(STAMP)
+	$(BIN)/python -m bench $(if $(REFERENCE),--reference $(REFERENCE))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

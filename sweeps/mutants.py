@@ -54,7 +54,7 @@ class Verdict:
 def _model(nodes: Sequence[onnx.NodeProto], shape: Sequence[int], weights: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     graph = helper.make_graph(
         list(nodes), "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * len(shape))],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
