@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tpumlir_core.errors import InputError
+from tpumlir_core.errors import InternalError
 
 if TYPE_CHECKING:
     from tpumlir_core.passes.framework import Pass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Insert:
     """A pass and its place in a pipeline: before the first pass called ``before``, or after the last one called ``after``.
 
-    Exactly one of the two is given (else InputError). It may name a pass that another plugin inserts.
+    Exactly one of the two is given (else InternalError). It may name a pass that another plugin inserts.
     """
 
     step: Pass
@@ -26,7 +26,7 @@ class Insert:
 
     def __post_init__(self) -> None:
         if bool(self.before) == bool(self.after):
-            raise InputError(f"Insert of pass {self.step.name}: name the pass that it goes before, or the one that it goes after")
+            raise InternalError(f"Insert of pass {self.step.name}: name the pass that it goes before, or the one that it goes after")
 
 
 def place(passes: Sequence[Pass], inserts: Sequence[Insert]) -> tuple[list[Pass], list[Insert]]:
