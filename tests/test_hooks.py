@@ -372,7 +372,7 @@ def test_fingerprints_tell_modules_apart() -> None:
 
 
 def test_the_state_that_imports_may_change_is_watched_elsewhere() -> None:
-    from tpumlir_core.testing.state import global_state
+    from tpumlir_core.plugins.state import global_state
 
     assert global_state().keys() > LEFT_TO_IMPORTS
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tpumlir_core.errors import PluginError, TpumlirError
 from tpumlir_core.plugins import Kind, Plugin, PluginManager, kind_named
-from tpumlir_core.testing.state import changes, global_state
+from tpumlir_core.plugins.state import changes, global_state
 
 
 class CheckFailed(AssertionError):

@@ -47,7 +47,7 @@ def measure(kind: str, name: str) -> dict[str, Any]:
     """Seconds of the import (waiting for the processor left out), heavy packages with the line that imports each, what is
     changed and what is printed."""
     from tpumlir_core.plugins import PluginManager, kind_named
-    from tpumlir_core.testing.state import changes, global_state
+    from tpumlir_core.plugins.state import changes, global_state
 
     for core in CORE:
         importlib.import_module(core)
