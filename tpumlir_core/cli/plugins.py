@@ -1,7 +1,8 @@
-"""``tpumlir plugins``: what is installed, and in what health."""
+"""``tpumlir plugins``: what is installed, in what health, and what can be done about it."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import click
@@ -11,12 +12,42 @@ from tpumlir_core.cli.output import print_json, print_table
 from tpumlir_core.errors import PluginError
 from tpumlir_core.plugins import KINDS, Health, Plugin, PluginManager, kind_named
 
+LAZY = {
+    "install": ("plugins_manage", "Install plugins with pip, in this environment."),
+    "uninstall": ("plugins_manage", "Uninstall the distribution of a plugin."),
+    "enable": ("plugins_manage", "Switch a plugin on again, in your settings."),
+    "disable": ("plugins_manage", "Switch a plugin off, in your settings."),
+    "new": ("plugins_new", "Write a new plugin package."),
+    "check": ("plugins_check", "Run the conformance kit on a plugin."),
+}
+"""Sub-commands in modules of their own: the module, and one line of help."""
 
-@click.group("plugins")
+
+class PluginsGroup(click.Group):
+    """Imports the modules of ``LAZY`` when their commands are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands, *LAZY]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in LAZY:
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = getattr(importlib.import_module(f"tpumlir_core.cli.{LAZY[cmd_name][0]}"), cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = [(name, command.get_short_help_str()) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl([*own, *((name, text) for name, (_, text) in LAZY.items())])
+
+
+@click.group("plugins", cls=PluginsGroup)
 def command() -> None:
     """What is installed, and in what health.
 
-    TPUMLIR_PLUGINS=a,b uses only these, TPUMLIR_DISABLE=a,b never these: entry-point names, kind:name or distributions.
+    TPUMLIR_PLUGINS=a,b uses only these, TPUMLIR_DISABLE=a,b never these: entry-point names, kind:name or distributions. The
+    table [tool.tpumlir] of a pyproject.toml says the same with `plugins` and `disable`, and `required` names plugins that
+    must be healthy.
     """
 
 
@@ -27,7 +58,7 @@ def list_plugins(kind: str, as_json: bool) -> None:
     """List every plugin without importing any."""
     plugins = PluginManager.discover(required=False).plugins(kind_named(kind) if kind else None)
     if as_json:
-        print_json([_facts(plugin) for plugin in plugins])
+        print_json([facts_of(plugin) for plugin in plugins])
     else:
         _print_plugins(plugins)
 
@@ -37,15 +68,12 @@ def list_plugins(kind: str, as_json: bool) -> None:
 @json_option
 def info(name: str, as_json: bool) -> None:
     """Everything about the plugins called NAME, or brought by the distribution NAME; imports none."""
-    plugins = PluginManager.discover(required=False).plugins()
-    found = [plugin for plugin in plugins if name in (plugin.name, f"{plugin.kind}:{plugin.name}", plugin.candidate.distribution)]
-    if not found:
-        raise PluginError(f"no plugin and no distribution with plugins is called {name!r}; see `tpumlir plugins list`")
+    found = plugins_called(name, PluginManager.discover(required=False))
     if as_json:
-        print_json([_facts(plugin) for plugin in found])
+        print_json([facts_of(plugin) for plugin in found])
         return
     for plugin in found:
-        for label, fact in _facts(plugin).items():
+        for label, fact in facts_of(plugin).items():
             click.echo(f"{label + ':':14}{', '.join(fact) if isinstance(fact, list) else fact}".rstrip())
         click.echo()
 
@@ -61,14 +89,29 @@ def doctor(as_json: bool) -> int:
     plugins = manager.plugins()
     sick = [plugin for plugin in plugins if plugin.health not in (Health.OK, Health.DISABLED)]
     if as_json:
-        print_json({"healthy": not sick, "plugins": [_facts(plugin) for plugin in plugins]})
+        print_json({"healthy": not sick, "plugins": [facts_of(plugin) for plugin in plugins]})
     else:
         _print_plugins(plugins)
         click.echo(f"{len(plugins)} plugins, {len(sick)} with a fault")
     return 1 if sick else 0
 
 
-def _facts(plugin: Plugin) -> dict[str, Any]:
+def plugins_called(name: str, manager: PluginManager) -> list[Plugin]:
+    """Plugins by entry-point name, ``kind:name`` or distribution. Raises PluginError when there is none."""
+    from tpumlir_core.plugins.finder import canonical
+
+    def meant(plugin: Plugin) -> bool:
+        distribution = canonical(plugin.candidate.distribution)
+        return name in (plugin.name, f"{plugin.kind}:{plugin.name}") or canonical(name) == distribution
+
+    found = [plugin for plugin in manager.plugins() if meant(plugin)]
+    if not found:
+        raise PluginError(f"no plugin and no distribution with plugins is called {name!r}; see `tpumlir plugins list`")
+    return found
+
+
+def facts_of(plugin: Plugin) -> dict[str, Any]:
+    """What is known about a plugin without importing it, by the names that users see."""
     candidate = plugin.candidate
     return {
         "kind": plugin.kind,

@@ -8,9 +8,10 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, Module
+from tpumlir_core.lowering import KEPT, to_tpu
 from tpumlir_core.testing.cases import Batch
 from tpumlir_core.testing.kit import Check, CheckFailed, Subject, only_errors, require
-from tpumlir_core.testing.networks import KEPT, mirrored, reference, small_networks
+from tpumlir_core.testing.networks import reference, small_networks
 from tpumlir_core.verify import compare_tensors
 
 TOLERANCE = (0.9999, 0.999)
@@ -51,7 +52,7 @@ def refuses_bad_inputs(subject: Subject) -> None:
 
 def _samples(subject: Subject) -> Iterator[tuple[str, Module, Batch]]:
     for name, sample in small_networks().items():
-        yield name, sample.module if subject.kind.name == "interpreter" else mirrored(sample.module, "anychip", "F32"), sample
+        yield name, sample.module if subject.kind.name == "interpreter" else to_tpu(sample.module, "anychip", "F32"), sample
 
 
 def _run(subject: Subject, module: Module, sample: Batch) -> dict[str, Array]:

@@ -10,11 +10,12 @@ from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.ir import Module, Operation
 from tpumlir_core.ir.verify import verify
+from tpumlir_core.lowering import KEPT
 from tpumlir_core.plugins.extension_points import Artifact, CalibratedRange, LoweringOptions, Quantizer, Target
 from tpumlir_core.testing.cases import Batch
 from tpumlir_core.testing.frontends import text
 from tpumlir_core.testing.kit import Check, CheckFailed, Subject, only_errors, require
-from tpumlir_core.testing.networks import KEPT, reference, small_networks
+from tpumlir_core.testing.networks import reference, small_networks
 from tpumlir_core.verify import compare_tensors
 
 SIMILARITY = (0.95, 0.70)

@@ -8,11 +8,12 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.files import HEAD_BYTES
+from tpumlir_core.lowering import to_tpu
 from tpumlir_core.plugins import TARGET
 from tpumlir_core.plugins.extension_points import Example, Runner
 from tpumlir_core.testing.frontends import recognizes_its_own
 from tpumlir_core.testing.kit import Check, CheckFailed, CheckSkipped, Subject, only_errors, require
-from tpumlir_core.testing.networks import mirrored, reference, small_networks
+from tpumlir_core.testing.networks import reference, small_networks
 from tpumlir_core.verify import compare_tensors
 
 TOLERANCE = (0.999, 0.99)
@@ -75,7 +76,7 @@ def _compiled(subject: Subject) -> Iterator[Example]:
     for name, target in subject.plugins.load_all(TARGET):
         sample = small_networks()["a ReLU"]
         if "F32" in target.modes() and all(target.supports(op, "F32") is None for op in sample.module.function.operations[1:]):
-            artifact = target.compile(mirrored(sample.module, name, "F32"))
+            artifact = target.compile(to_tpu(sample.module, name, "F32"))
             path = subject.file(f"relu.{name}", artifact.data)
             if _runner(subject).recognizes(path, artifact.data[:HEAD_BYTES]):
                 yield Example(path, sample.inputs, reference(sample.module, sample.inputs))

@@ -9,11 +9,12 @@ import numpy as np
 from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.files import HEAD_BYTES
 from tpumlir_core.ir import Array, Module
+from tpumlir_core.lowering import KEPT, to_tpu
 from tpumlir_core.plugins import QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.extension_points import Artifact, LoweringOptions, Runner, Target
 from tpumlir_core.testing.cases import Case, batch, cases
 from tpumlir_core.testing.kit import Check, CheckFailed, CheckSkipped, Subject, describe, only_errors, place, require
-from tpumlir_core.testing.networks import KEPT, mirrored, reference
+from tpumlir_core.testing.networks import reference
 from tpumlir_core.verify import compare_tensors
 
 TOLERANCES = {"F32": (0.9999, 0.999), "F16": (0.999, 0.98), "BF16": (0.99, 0.90)}
@@ -157,7 +158,7 @@ def _declared(target: Target) -> list[tuple[str, str]]:
 
 def _refusal(target: Target, case: Case, mode: str) -> str | None:
     """Why the target does not do a case; None where it does."""
-    operations = mirrored(batch([case]).module, target.name, mode).function.operations
+    operations = to_tpu(batch([case]).module, target.name, mode).function.operations
     return target.supports(next(op for op in operations if op.opcode not in KEPT), mode)
 
 
@@ -181,7 +182,7 @@ def _compile(subject: Subject, module: Module, mode: str) -> Artifact:
     """Lower and compile: F32 as it stands, so that what is tried is the operation itself."""
     target = _target(subject)
     if mode == "F32":
-        return target.compile(mirrored(module, target.name, mode))
+        return target.compile(to_tpu(module, target.name, mode))
     name = _quantizer(subject, mode)
     if name is None:
         raise CheckSkipped(f"no installed quantizer lowers to {mode}")
