@@ -24,6 +24,11 @@ _HEAD_BYTES = 64
 """Binaries of one size that begin with equal bytes are compared whole."""
 
 
+def is_bmodel(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is a bmodel."""
+    return head[:4] == MAGIC.to_bytes(4, "little")
+
+
 def read_model(data: bytes | memoryview) -> Model:
     """The tables of a bmodel; binaries are views of ``data``. Raises InputError where the file is damaged."""
     view = memoryview(data).toreadonly().cast("B")

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tpumlir_core.bmodel import read_model
-from tpumlir_core.bmodel.container import MAGIC
+from tpumlir_core.bmodel import is_bmodel, read_model
 from tpumlir_core.bmodel.schema import Model
 from tpumlir_core.container import Container, container_chip, read_container
 from tpumlir_core.errors import InputError
@@ -15,11 +14,6 @@ from tpumlir_core.files import read_head
 from tpumlir_core.plugins import TARGET, PluginManager
 from tpumlir_core.plugins.choice import recognize
 from tpumlir_core.plugins.extension_points import Target
-
-
-def is_bmodel(head: bytes) -> bool:
-    """Whether a file that starts so is a bmodel."""
-    return head[:4] == MAGIC.to_bytes(4, "little")
 
 
 def open_compiled(path: Path, plugins: PluginManager) -> tuple[bytes, str, Target]:

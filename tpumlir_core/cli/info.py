@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from tpumlir_core.bmodel import MADE_BY, read_notes
+from tpumlir_core.bmodel import MADE_BY, is_bmodel, read_notes
 from tpumlir_core.bmodel.schema import Model, Net, NetParameter, Tensor
-from tpumlir_core.cli.compiled import is_bmodel, naming, open_compiled, read_compiled, read_container_file
+from tpumlir_core.cli.compiled import naming, open_compiled, read_compiled, read_container_file
 from tpumlir_core.cli.options import FILE, json_option
 from tpumlir_core.cli.output import print_json, print_sections, sections_json, warn_of_sick
 from tpumlir_core.container import Container, StoredTensor, container_chip

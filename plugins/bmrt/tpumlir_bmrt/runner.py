@@ -16,8 +16,7 @@ import numpy as np
 
 from tpumlir_bmrt import wire
 from tpumlir_bmrt.libraries import libraries
-from tpumlir_core.bmodel import read_model
-from tpumlir_core.bmodel.container import MAGIC
+from tpumlir_core.bmodel import is_bmodel, read_model
 from tpumlir_core.bmodel.schema import Model, Net, NetParameter
 from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.plugins.extension_points import Runner
@@ -39,7 +38,7 @@ class BmrtRunner(Runner):
     timeout: float = 1800.0
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        return head[:4] == MAGIC.to_bytes(4, "little")
+        return is_bmodel(head)
 
     def run(self, path: Path, inputs: Mapping[str, Array], net: str = "") -> dict[str, Array]:
         """Outputs of a network by name; floats and quantized outputs as float32.

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tpumlir_core.bmodel.network import MAX_DIMENSIONS, WIRE_TYPES
+from tpumlir_core.bmodel import MAX_DIMENSIONS, WIRE_TYPES
 from tpumlir_core.bmodel.schema import Tensor
 from tpumlir_core.errors import InputError
-from tpumlir_core.ir.types import ElementType
+from tpumlir_core.ir import ElementType
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _MAX_ELEMENTS = 1 << 31

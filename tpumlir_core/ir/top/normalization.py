@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -87,10 +88,6 @@ class BatchNorm(Operation):
 
     def flops(self) -> int:
         return elements(self) * (2 + self.do_relu)
-
-
-# Keeps an all-zero position finite (Caffe's Normalize layer).
-NORM_EPS = 1e-10
 
 
 @np.errstate(all="ignore")
@@ -284,6 +281,8 @@ class LRN(Pointwise):
 class Normalize(Operation):
     """x over its L2 norm along the channels (and positions with ``across_spatial``), times ``scale``: one, or one a channel."""
 
+    EPSILON: ClassVar[float] = 1e-10
+    """Keeps an all-zero position finite (Caffe's Normalize layer)."""
     across_spatial: Flag = False
     channel_shared: Flag = True
 
@@ -296,7 +295,7 @@ class Normalize(Operation):
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         values = real(inputs)
         axes = tuple(range(1, values.ndim)) if self.across_spatial else (1,)
-        norm = np.sqrt(np.sum(np.square(values.astype(np.float64)), axes, keepdims=True) + NORM_EPS)
+        norm = np.sqrt(np.sum(np.square(values.astype(np.float64)), axes, keepdims=True) + self.EPSILON)
         return [affine(values / norm, by_channel(optional(inputs, 1), values.ndim), None)]
 
     def flops(self) -> int:

@@ -9,7 +9,6 @@ import numpy as np
 
 from tpumlir_core.ir import top
 from tpumlir_core.ir.operation import Value
-from tpumlir_core.ir.top.normalization import NORM_EPS
 from tpumlir_core.passes.decomposition.steps import Decomposition, Steps
 
 
@@ -132,7 +131,7 @@ def normalize(op: top.Normalize, s: Steps) -> bool:
     factor = op.operands[1]
     assert factor is not None
     shaped = s.reshape(factor, *(1,) * rank) if factor.type.elements == 1 else _per_channel(s, factor, rank)
-    return s.done(top.Mul, s(top.Mul, op.input, s(top.Rsqrt, s.plus(total, NORM_EPS))), shaped)
+    return s.done(top.Mul, s(top.Mul, op.input, s(top.Rsqrt, s.plus(total, op.EPSILON))), shaped)
 
 
 def softmax(op: top.Softmax, s: Steps) -> bool:

@@ -13,8 +13,7 @@ from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.axis import AxisKernel, Extent
 from tpumlir_bm1684x.kernels.common import F32, Scratch, every_lane, is_weight
 from tpumlir_bm1684x.kernels.folding import fold, fold_bytes, with_size
-from tpumlir_core.ir import Array, Operation, WeightStore
-from tpumlir_core.ir.top.normalization import NORM_EPS
+from tpumlir_core.ir import Array, Operation, WeightStore, top
 from tpumlir_sophgo.arch import align
 from tpumlir_sophgo.kernel import KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
@@ -154,7 +153,7 @@ class NormalizeKernel(NormalizationKernel):
         return Extent.of(op.input.shape, 1, len(op.input.shape) - 1 if op.across_spatial else 1)
 
     def spread_of(self, op: Any, axis: int) -> tuple[float, float]:
-        return 1.0, NORM_EPS
+        return 1.0, top.Normalize.EPSILON
 
 
 def register(registry: KernelRegistry) -> None:
