@@ -125,7 +125,7 @@ def _checked(source: str, table: Any) -> dict[str, list[str]]:
         if key not in KEYS:
             raise InputError(f"{source}: {key!r} is no setting of {TABLE}; there is {', '.join(KEYS)}")
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise InputError(f"{source}: {key!r} of {TABLE} must be a list of names, as in [\"onnx\"]")
+            raise InputError(f"{source}: {key!r} of {TABLE} must be a list of names, as in [\"acme\"]")
     return table
 
 

@@ -19,7 +19,7 @@ from tpumlir_core.testing.kit import Check, CheckFailed, Subject, require
 from tpumlir_core.testing.networks import reference, small_networks
 from tpumlir_core.verify import compare_tensors
 
-STAGES = (("import", "net.onnx"), ("optimize", "net"), ("lower", "net"), ("compile", "net"))
+STAGES = (("import", "net.model"), ("optimize", "net"), ("lower", "net"), ("compile", "net"))
 FACTS = {"chip": "anychip", "bytes": 1234, "networks": [], "seconds": {"import": 0.1}}
 TOLERANCE = (0.9999, 0.999)
 
