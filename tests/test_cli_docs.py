@@ -14,7 +14,10 @@ import pytest
 from tpumlir_core.cli.main import COMMANDS, group
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/user-guide.md", "docs/plugins/overview.md", "docs/plugins/custom-operator.md"]
+DOCUMENTS = [
+    "README.md", "CONTRIBUTING.md", "docs/user-guide.md", "docs/plugins/overview.md", "docs/plugins/custom-operator.md",
+    "docs/plugins/hooks.md",
+]
 
 
 def typed(document: str) -> Iterator[list[str]]:

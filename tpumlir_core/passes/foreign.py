@@ -33,6 +33,7 @@ def run_foreign(step: Pass, module: Module, origin: Origin) -> bool:
 
     Raises PluginFault when the pass fails, leaves the module invalid, changes it without saying so, or changes global state.
     """
+    from tpumlir_core.plugins.finder import canonical
     from tpumlir_core.plugins.state import changes, global_state
 
     who = f"pass {step.name} of {origin}"
@@ -49,7 +50,7 @@ def run_foreign(step: Pass, module: Module, origin: Origin) -> bool:
     verify(module, who, PluginFault)
     if not changed and fingerprint(module) != content:
         raise PluginFault(f"{who} changed {module.name}, but its run did not return True")
-    module.made_by[origin.distribution] = origin.version
+    module.made_by[canonical(origin.distribution)] = origin.version
     return changed
 
 
