@@ -15,8 +15,9 @@ from tpumlir_core.plugins import KINDS, Plugin, PluginManager, kind_named
 @click.command("check")
 @click.argument("name")
 @click.option("--kind", default="", help=f"Only the plugin of one kind: {', '.join(kind.name for kind in KINDS)}.")
+@click.option("--quick", is_flag=True, help="One sample of an operation instead of all.")
 @json_option
-def check(name: str, kind: str, as_json: bool) -> int:
+def check(name: str, kind: str, quick: bool, as_json: bool) -> int:
     """Check what the plugins called NAME (or of the distribution NAME) promise. Exit code 1 when a promise is broken."""
     found = plugins_called(name, PluginManager.discover(required=False))
     if kind:
@@ -25,7 +26,7 @@ def check(name: str, kind: str, as_json: bool) -> int:
     failed = 0
     report: list[dict[str, Any]] = []
     for plugin in found:
-        facts = _check(plugin, as_json)
+        facts = _check(plugin, quick, as_json)
         failed += sum(one["state"] == "failed" for one in facts)
         report.append({"kind": plugin.kind, "name": plugin.name, "distribution": plugin.origin, "checks": facts})
     if as_json:
@@ -33,14 +34,14 @@ def check(name: str, kind: str, as_json: bool) -> int:
     return 1 if failed else 0
 
 
-def _check(plugin: Plugin, quiet: bool) -> list[dict[str, Any]]:
+def _check(plugin: Plugin, quick: bool, quiet: bool) -> list[dict[str, Any]]:
     """Check one plugin; unless ``quiet``, each outcome is printed as it comes."""
     from tpumlir_core.testing import run_kit
 
     facts = []
     if not quiet:
         click.echo(f"{plugin.kind} {plugin.name} of {plugin.origin}")
-    for outcome in run_kit(plugin.kind, plugin.name):
+    for outcome in run_kit(plugin.kind, plugin.name, quick=quick):
         facts.append({"check": outcome.check, "state": outcome.state.value, "message": outcome.message})
         if not quiet:
             click.echo(f"  {outcome.state.value:8}{outcome.check}{': ' if outcome.message else ''}{outcome.message}")

@@ -45,9 +45,11 @@ class Outcome:
 
 
 class Subject:
-    """The plugin that is checked: its kind and name, the installed plugins, and a folder for files."""
+    """The plugin that is checked: its kind and name, the installed plugins, and a folder for files. ``quick``: of the
+    samples that there are for an operation, one only."""
 
-    def __init__(self, kind: str, name: str, plugins: PluginManager | None = None) -> None:
+    def __init__(self, kind: str, name: str, plugins: PluginManager | None = None, quick: bool = False) -> None:
+        self.quick = quick
         self.kind: Kind[Any] = kind_named(kind)
         self.name = name
         self.plugins = plugins or PluginManager.discover(required=False)

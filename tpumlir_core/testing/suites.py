@@ -30,9 +30,11 @@ def checks_of(kind: str) -> tuple[Check, ...]:
     return (*general.CHECKS, *special.get(kind, ()))
 
 
-def run_kit(kind: str, name: str, plugins: PluginManager | None = None) -> Iterator[Outcome]:
-    """The outcome of every check on an installed plugin. Raises PluginError when no plugin is called so."""
-    subject = Subject(kind, name, plugins)
+def run_kit(kind: str, name: str, plugins: PluginManager | None = None, quick: bool = False) -> Iterator[Outcome]:
+    """The outcome of every check on an installed plugin; ``quick``: on one sample of an operation instead of all.
+
+    Raises PluginError when no plugin is called so."""
+    subject = Subject(kind, name, plugins, quick)
     try:
         assert subject.plugin
         for check in checks_of(kind):
@@ -41,15 +43,17 @@ def run_kit(kind: str, name: str, plugins: PluginManager | None = None) -> Itera
         subject.close()
 
 
-def conformance(kind: str, name: str) -> type:
-    """A class of tests for pytest, one for each check of the kind; assign it to a name that starts with Test."""
-    tests = {f"test_{check.name.replace(' ', '_')}": _test(check, kind, name) for check in checks_of(kind)}
+def conformance(kind: str, name: str, quick: bool = False) -> type:
+    """A class of tests for pytest, one for each check of the kind; assign it to a name that starts with Test.
+
+    ``quick``: on one sample of an operation instead of all, for targets whose emulator is slow."""
+    tests = {f"test_{check.name.replace(' ', '_')}": _test(check, kind, name, quick) for check in checks_of(kind)}
     return type(f"Conformance_{kind}_{name}", (), tests)
 
 
-def _test(check: Check, kind: str, name: str) -> Any:
+def _test(check: Check, kind: str, name: str, quick: bool) -> Any:
     def test(self: object) -> None:
-        subject = Subject(kind, name)
+        subject = Subject(kind, name, quick=quick)
         try:
             check.run(subject)
         except CheckSkipped as reason:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, ElementType, Module, Value
-from tpumlir_core.plugins.extension_points import Frontend, ImportOptions
+from tpumlir_core.plugins.extension_points import Example, Frontend, ImportOptions
 from tpumlir_onnx.constants import foldable_operators
 from tpumlir_onnx.converters import CONVERTERS
 from tpumlir_onnx.graph import Graph, GraphInput, used_names
@@ -52,6 +52,11 @@ class OnnxFrontend(Frontend):
 
         with named(path):
             return run_source(path, inputs, options)
+
+    def examples(self, folder: Path) -> Sequence[Example]:
+        from tpumlir_onnx.examples import write_example
+
+        return [write_example(folder / "example.onnx")]
 
 
 def known_operators() -> frozenset[str]:
