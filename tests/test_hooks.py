@@ -112,7 +112,7 @@ INVERSES = Package("acme-inverses", {"tpumlir.hooks": {"inverses": "acme_inverse
     from typing import ClassVar
 
     from tpumlir_core.ir import top
-    from tpumlir_core.passes.rewriting import rewrite
+    from tpumlir_core.passes import rewrite
     from tpumlir_core.plugins.hookspecs import Insert, Pass, hookimpl
 
     def log_of_exp(op, rewriter):
@@ -306,8 +306,8 @@ def test_a_target_has_its_own_preparation(work: Path, site: Any) -> None:
         ("return [Insert(FoldConstants())]", "hook odd of acme-odd 1.0 failed in extend_pipeline: Insert of pass fold-constants: name"),
         ("return ['canonicalize']", "hook odd of acme-odd 1.0 failed in extend_pipeline: it gave 'canonicalize'; wanted"),
         ("return 1 / 0", "hook odd of acme-odd 1.0 failed in extend_pipeline: ZeroDivisionError"),
-        ("return Insert(Nameless(), after='canonicalize')", "acme-odd 1.0 inserts a pass that cannot be: pass name '' of Nameless"),
-        ("return Insert(Taken(), after='canonicalize')", "acme-odd 1.0 inserts a pass that cannot be: pass name 'fold-constants' of Taken"),
+        ("return Insert(Nameless(), after='canonicalize')", "acme-odd 1.0 brings a pass that cannot be: pass name '' of Nameless"),
+        ("return Insert(Taken(), after='canonicalize')", "acme-odd 1.0 brings a pass that cannot be: pass name 'fold-constants' of Taken"),
     ],
 )
 def test_insertions_that_cannot_be_are_that_plugins_fault(work: Path, site: Any, tpumlir: Any, source: str, message: str) -> None:
@@ -317,6 +317,23 @@ def test_insertions_that_cannot_be_are_that_plugins_fault(work: Path, site: Any,
     assert (result.returncode, len(result.stderr.splitlines())) == (3, 1), result.stderr
     assert message in result.stderr
     assert not (work / "net.out").exists()
+
+
+def test_a_pipeline_of_its_own_can_be_extended_by_others(work: Path, site: Any) -> None:
+    hook = """
+        @hookimpl
+        def register_passes(registry):
+            registry.register_pipeline("acme", lambda options: [FoldConstants(), P()])
+    """
+    body = "raise KeyError('x')"
+    install_hook(site, "own", dedent(PASS.format(cls="P", name="acme-own", body=body)) + dedent(hook))
+    install_pass(site, "other", "return False", 'before="acme-own"', "acme")
+    registry = Session().passes
+    assert registry.pipelines() == ["acme", "optimize", "prepare"]
+    module = network(top.Relu)
+    with pytest.raises(PluginFault, match=r"pass acme-own of acme-own 1.0 failed on net: KeyError: 'x'"):
+        run_pipeline("acme", module, registry=registry)
+    assert module.made_by["acme-other"] == "1.0"
 
 
 def test_a_registered_name_that_is_taken(work: Path, site: Any) -> None:

@@ -20,11 +20,12 @@ from tpumlir_core.passes.fuse_pads import FusePads
 from tpumlir_core.passes.infer_shapes import InferShapes
 from tpumlir_core.passes.insertion import Insert
 from tpumlir_core.passes.recognize import RecognizePatterns
+from tpumlir_core.passes.rewriting import Rewriter, rewrite
 
 __all__ = [
     "Canonicalize", "CastIntegers", "DecomposeUnsupported", "EliminateDead", "FoldConstants", "FuseActivations", "FuseLinear",
-    "FusePads", "InferShapes", "Insert", "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns", "builtin_registry",
-    "decompose", "run_passes", "run_pipeline",
+    "FusePads", "InferShapes", "Insert", "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns", "Rewriter",
+    "builtin_registry", "decompose", "rewrite", "run_passes", "run_pipeline",
 ]
 
 

@@ -64,6 +64,7 @@ class PassRegistry:
         self._pipelines: dict[str, Callable[[PipelineOptions], Sequence[Pass]]] = {}
         self._extensions: list[tuple[Origin, Extension]] = []
         self._origins: dict[type[Pass], Origin] = {}
+        self._pipeline_origins: dict[str, Origin] = {}
         self._crediting: Origin | None = None
 
     def register(self, *classes: type[Pass]) -> None:
@@ -97,6 +98,8 @@ class PassRegistry:
         if name in self._pipelines:
             raise InternalError(f"pipeline name {name!r} is taken")
         self._pipelines[name] = build
+        if self._crediting is not None:
+            self._pipeline_origins[name] = self._crediting
 
     def passes(self) -> list[str]:
         """Names of all passes, sorted."""
@@ -118,15 +121,16 @@ class PassRegistry:
         return cls(**options)
 
     def pipeline(self, name: str, options: PipelineOptions) -> list[Pass]:
-        """The passes of a pipeline, those that plugins insert included; a pass that is inserted is registered by that.
+        """The passes of a pipeline, those that plugins insert included; a plugin's pass is registered by being in one.
 
         Raises InputError for an unknown one, PluginFault for an insertion that cannot be made."""
         if name not in self._pipelines:
             raise InputError(f"pipeline {name!r} is not known; expected one of {', '.join(self.pipelines())}")
         passes = tuple(self._pipelines[name](options))
         asked = [(origin, insert) for origin, extension in self._extensions for insert in extension(name, passes, options)]
-        for origin, insert in asked:
-            self._admit(type(insert.step), origin)
+        brought = [(self._pipeline_origins[name], step) for step in passes] if name in self._pipeline_origins else []
+        for origin, step in (*brought, *((origin, insert.step) for origin, insert in asked)):
+            self._admit(type(step), origin)
         placed, homeless = place(passes, [insert for _, insert in asked])
         for origin, insert in asked:
             if any(insert is one for one in homeless):
@@ -136,14 +140,14 @@ class PassRegistry:
         return placed
 
     def _admit(self, cls: type[Pass], origin: Origin) -> None:
-        """Register the class of an inserted pass, unless it is known."""
+        """Register the class of a plugin's pass, unless it is known."""
         if self._passes.get(cls.name) is cls:
             return
         with self.crediting(origin):
             try:
                 self.register(cls)
             except InternalError as error:
-                raise PluginFault(f"{origin} inserts a pass that cannot be: {error}") from error
+                raise PluginFault(f"{origin} brings a pass that cannot be: {error}") from error
 
 
 def run_passes(
