@@ -36,7 +36,7 @@ def command(chip: str, frontend: str, plugin_files: tuple[Path, ...], as_json: b
             known = plugins.get(FRONTEND, frontend).operators()
         _print_names(frontend, [*known, *operator_set(plugins).names(frontend)], as_json)
     else:
-        custom = sorted({cls.opcode for _, cls in operator_set(plugins).all()})
+        custom = sorted({cls.opcode for cls in operator_set(plugins).all()})
         _print_names("top", [*_top_operations(), *custom], as_json)
 
 
@@ -61,7 +61,7 @@ def _print_target(chip: str, plugins: PluginManager, as_json: bool) -> None:
         modes = list(target.modes())
         table = {name: {mode: _answer(name, by_mode.get(mode, "not in this mode")) for mode in modes}
                  for name, by_mode in sorted(target.operators().items())}
-    for _, cls in operator_set(plugins).all():
+    for cls in operator_set(plugins).all():
         table[cls.opcode] = dict.fromkeys(modes, _custom_answer(cls, chip))
     if as_json:
         print_json({"source": chip, "modes": modes, "operators": table})

@@ -76,7 +76,7 @@ class Operator(Operation, ABC):
 
     @abstractmethod
     def reference(self, *inputs: Array | None) -> Array | Sequence[Array]:
-        """What it computes, in numpy: the result, or one array per result. Must not write to ``inputs``."""
+        """What it computes, in numpy: the result, or one array per result. ``inputs`` cannot be written to."""
 
     def decompose(self, builder: Builder) -> Value | Sequence[Value] | None:
         """The result, or one value per result, made of Top operations with ``builder``; None where that cannot be done.
@@ -91,12 +91,13 @@ class Operator(Operation, ABC):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         """What ``reference`` gives, floats as float32. Raises PluginFault where it contradicts ``infer``."""
-        given = self.reference(*inputs)
+        given = self.reference(*(None if array is None else _locked(array) for array in inputs))
         arrays = [np.asarray(one) for one in ([given] if isinstance(given, np.ndarray | np.generic) else given)]
         expected, found = [value.shape for value in self.results], [array.shape for array in arrays]
         if found != expected:
             raise self.fault("reference", f"infer says that the results have the shapes {expected}, reference gives {found}")
-        return [array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array for array in arrays]
+        own = [array if array.flags.writeable else array.copy() for array in arrays]
+        return [array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array for array in own]
 
     def kernel(self, chip: str) -> Any:
         """A new kernel for a chip, or None where the operator brings none. Its methods' faults name this operator."""
@@ -187,6 +188,13 @@ def _guard(cls: type[Operator]) -> None:
     cls.reference = cls.blamed(reference, "reference")  # type: ignore[method-assign]
     if cls.decomposes():
         cls.decompose = cls.blamed(decompose, "decompose")  # type: ignore[method-assign]
+
+
+def _locked(array: Array) -> Array:
+    """A view that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _make(cls: type[Any] | str) -> Any:

@@ -5,54 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tpumlir_core.errors import InputError, PluginError
+from tpumlir_core.errors import InputError
 from tpumlir_core.ir.operation import Value
 from tpumlir_core.ir.operator import Operator, Source
 
 
 class OperatorSet:
-    """The custom operators of a run, loaded when one is first asked for.
+    """The custom operators of a run, loaded when one is first asked for; no two have an opcode or a framework's name in common.
 
-    ``load`` gives the operators, each with its origin, and what to say about those that cannot be used.
+    ``load`` gives the operators and, in a few words each, the plugins that cannot be used.
     """
 
-    def __init__(self, load: Callable[[], tuple[Sequence[tuple[str, type[Operator]]], Sequence[str]]] | None = None) -> None:
+    def __init__(self, load: Callable[[], tuple[Sequence[type[Operator]], Sequence[str]]] | None = None) -> None:
         self._load = load
-        self._found: Sequence[tuple[str, type[Operator]]] | None = None
+        self._found: Sequence[type[Operator]] | None = None
         self._sick: Sequence[str] = ()
 
-    def all(self) -> Sequence[tuple[str, type[Operator]]]:
-        """Origin and class of every one."""
+    def all(self) -> Sequence[type[Operator]]:
+        """Every one."""
         if self._found is None:
             self._found, self._sick = self._load() if self._load else ((), ())
         return self._found
 
     def by_opcode(self, opcode: str) -> type[Operator] | None:
-        """The operator of an opcode. Raises PluginError when several plugins bring one."""
-        return self._one(opcode, [(origin, cls) for origin, cls in self.all() if cls.opcode == opcode])
+        """The operator of an opcode."""
+        return next((cls for cls in self.all() if cls.opcode == opcode), None)
 
     def by_source(self, frontend: str, name: str) -> type[Operator] | None:
-        """The operator that a framework calls ``name``. Raises PluginError when several plugins bring one."""
-        return self._one(name, [(origin, cls) for origin, cls in self.all() if (s := source(cls, frontend)) and s.name == name])
+        """The operator that a framework calls ``name``, ``domain::type``."""
+        return next((cls for cls in self.all() if (source := source_of(cls, frontend)) and source.name == name), None)
 
     def names(self, frontend: str) -> list[str]:
         """What a framework calls those that it can import, sorted."""
-        return sorted({found.name for _, cls in self.all() if (found := source(cls, frontend))})
+        return sorted({source.name for cls in self.all() if (source := source_of(cls, frontend))})
 
     def remark(self) -> str:
         """Which operator plugins cannot be used, for the error about an unknown operator; "" when all can."""
         self.all()
         return f"; operator plugins that cannot be used: {', '.join(self._sick)}" if self._sick else ""
 
-    @staticmethod
-    def _one(name: str, found: Sequence[tuple[str, type[Operator]]]) -> type[Operator] | None:
-        if len({id(cls) for _, cls in found}) > 1:
-            origins = " and ".join(origin for origin, _ in found)
-            raise PluginError(f"operator {name}: {origins} both bring it; uninstall one, or switch it off with TPUMLIR_DISABLE")
-        return found[0][1] if found else None
 
-
-def source(cls: type[Operator], frontend: str) -> Source | None:
+def source_of(cls: type[Operator], frontend: str) -> Source | None:
     """What a framework calls an operator, None where it has no name there."""
     found = cls.sources.get(frontend)
     return Source(found) if isinstance(found, str) else found
@@ -65,7 +58,7 @@ def source_attributes(cls: type[Operator], frontend: str, given: Mapping[str, An
     """
     from tpumlir_core.ir.text.attributes import attribute_specs, python_value
 
-    renamed = dict((source(cls, frontend) or Source("")).attributes)
+    renamed = dict((source_of(cls, frontend) or Source("")).attributes)
     specs = attribute_specs(cls)
     theirs = {renamed.get(name, name): name for name in specs}
     values: dict[str, Any] = {}

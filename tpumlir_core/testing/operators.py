@@ -110,7 +110,7 @@ def survives_text(subject: Subject) -> None:
     from tpumlir_core.ir.text import read_module, write_module
 
     cls = _class(subject)
-    operators = OperatorSet(lambda: ([(cls.origin, cls)], ()))
+    operators = OperatorSet(lambda: ([cls], ()))
     for case in _cases(subject):
         module = batch([case]).module
         path = subject.folder / "sample.mlir"

@@ -24,3 +24,7 @@ class SwapChannel(Operator):
     def decompose(self, builder):
         parts = [builder(top.Slice, self.input, axes=(1,), offset=(i,), ends=(i + 1,), steps=(1,)) for i in self.order]
         return builder(top.Concat, *parts, axis=1)
+
+    @classmethod
+    def examples(cls):
+        return [([(1, 3, 4, 5)], {"order": (2, 0, 1)}), ([(2, 2)], {"order": (1, 0)})]

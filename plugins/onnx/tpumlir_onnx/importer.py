@@ -22,6 +22,8 @@ from tpumlir_onnx.tensors import LARGEST_TENSOR
 Converter = Callable[["Importer", Node], Value | Sequence[Value]]
 FRONTEND = "onnx"
 """What custom operators call this frontend in ``sources``."""
+STANDARD = "ai.onnx"
+"""The domain of ONNX's own operators, of which custom operators may bring those that are missing here."""
 _EXACT_IN_FLOAT32 = 1 << 24
 _FAULTS_OF_A_NODE = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
 
@@ -93,7 +95,7 @@ class Importer:
         if any(name in self._failed for name in node.inputs) and (converter or foldable):
             self._failed.update(node.outputs)
             return
-        operator = None if converter or foldable else self.operators.by_source(FRONTEND, f"{node.domain}::{node.op_type}")
+        operator = None if converter or foldable else self.operators.by_source(FRONTEND, f"{node.domain or STANDARD}::{node.op_type}")
         if operator is not None:
             self._add_operator(operator, node)
             return

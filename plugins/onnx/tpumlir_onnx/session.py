@@ -50,7 +50,7 @@ def _run_with_custom(model: Any, graph: Graph, importer: Importer, feeds: Mappin
     tensors = {**graph.initializers, **feeds}
     pending: list[Node] = []
     for node in (node for node in graph.nodes if known.intersection(node.outputs)):
-        operation = importer.custom.get(node.outputs)
+        operation = importer.custom.get(node.outputs) if node.domain else None
         if operation is None:
             pending.append(node)
             continue
