@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tpumlir_core.cli.main import WIPE_LINE
-from tpumlir_core.plugins.hooks import HookCaller
-from tpumlir_core.stages import Observer
 
 if TYPE_CHECKING:
+    from tpumlir_core.plugins.hooks import HookCaller
     from tpumlir_core.plugins.hookspecs import Section
+    from tpumlir_core.stages import Observer
 
 
 def print_json(facts: Any) -> None:
