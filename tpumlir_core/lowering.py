@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Function, Module, Operation, Value
 from tpumlir_core.ir.tpu import lowered_class
@@ -15,15 +17,45 @@ KEPT = ("top.Input", "top.Weight")
 def prepare_for(module: Module, target: Target, mode: str, options: LoweringOptions) -> None:
     """Rewrite a Top module in place into operations that the target does in a mode.
 
-    Raises UnsupportedError that lists, by name, every operation for which there is no way.
+    Raises UnsupportedError that lists, by name, every operation for which there is no way: as the network has it, with what
+    it was decomposed into where that is what fails.
     """
+    before = _refused(module, target, mode)
     run_pipeline(
         "prepare", module, registry=options.passes, supported=lambda op: target.supports(op, mode) is None, target=target.name
     )
-    answers = [(op, target.supports(op, mode)) for op in module.function.operations if op.opcode not in KEPT]
-    refused = tuple(f"{op.name} ({op.opcode}): {reason}" for op, reason in answers if reason is not None)
-    if refused:
-        raise UnsupportedError(f"{module.name}: {target.name} cannot do", refused)
+    after = _refused(module, target, mode)
+    if after:
+        raise UnsupportedError(f"{module.name}: {target.name} cannot do", tuple(_report(before, after)))
+
+
+def _refused(module: Module, target: Target, mode: str) -> dict[str, tuple[str, str]]:
+    """Opcode and reason of every operation that the target does not do, by name."""
+    answers = ((op, target.supports(op, mode)) for op in module.function.operations if op.opcode not in KEPT)
+    return {op.name: (op.opcode, reason) for op, reason in answers if reason is not None}
+
+
+def _report(before: Mapping[str, tuple[str, str]], after: Mapping[str, tuple[str, str]]) -> Iterable[str]:
+    """One item for each operation of the network, in its order."""
+    parts: dict[str, list[str]] = {}
+    for name, (opcode, reason) in after.items():
+        origin = _origin(name, before)
+        known = parts.setdefault(origin, [])
+        part = f"{opcode}: {reason}"
+        if part not in known:
+            known.append(part)
+    for origin, failed in parts.items():
+        opcode, reason = before.get(origin) or after[origin]
+        own = f"{origin} ({opcode}): {reason}"
+        others = [part for part in failed if part != f"{opcode}: {reason}"]
+        yield f"{own}, and of its parts {', '.join(others)}" if others else own
+
+
+def _origin(name: str, operations: Collection[str]) -> str:
+    """The operation that one of this name was made from: a decomposition names its steps after it."""
+    words = name.split("_")
+    candidates: Sequence[str] = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+    return next((candidate for candidate in candidates if candidate in operations), name)
 
 
 def to_tpu(module: Module, chip: str, mode: str) -> Module:

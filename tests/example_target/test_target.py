@@ -101,7 +101,10 @@ def test_what_the_chip_cannot_do_is_decomposed_or_refused_by_name(work: Path, tp
     save_network(work / "soft.onnx", last="Exp")
     result = tpumlir("compile", "soft.onnx", "-o", "soft.ex", "--chip", "example")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert "example cannot do: y_Exp (top.Exp): no kernel" in result.stderr
+    assert result.stderr.endswith("example cannot do: y_Exp (top.Exp): no kernel\n")
+    save_network(work / "soft.onnx", last="Sigmoid")
+    told = tpumlir("compile", "soft.onnx", "-o", "soft.ex", "--chip", "example").stderr
+    assert "cannot do: y_Sigmoid (top.Sigmoid): no kernel, and of its parts top.Mul: no kernel, top.Exp: no kernel, " in told
     assert "F16" in tpumlir("compile", "mlp.onnx", "-o", "mlp.ex", "--chip", "example", "--quantize", "F16").stderr
     save_network(work / "wide.onnx", 1, 20_000, 2)
     with pytest.raises(UnsupportedError, match="more than the 65536 bytes of local memory"):
