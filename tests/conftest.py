@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -45,12 +46,14 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A fresh folder of packages, importable in this process; modules of it are forgotten afterwards by their names."""
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A fresh folder of packages, importable in this process; modules of it are forgotten afterwards."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    return Site(folder)
+    yield Site(folder)
+    for name in [n for n, module in sys.modules.items() if (getattr(module, "__file__", None) or "").startswith(str(folder))]:
+        del sys.modules[name]
 
 
 @dataclass(frozen=True)

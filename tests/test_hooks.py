@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -155,12 +155,10 @@ def network(*kinds: Any) -> Module:
 
 
 @pytest.fixture
-def work(site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work(site: Any, tmp_path: Path) -> Path:
     """The folder that commands run in, with a network: relu(log(exp(x))); the target ``listing`` is installed."""
     from tpumlir_core.ir.text import print_module
 
-    for name in [name for name in sys.modules if name.startswith("acme_")]:
-        monkeypatch.delitem(sys.modules, name)
     site.install("acme-listing", LISTING_POINTS, {"acme_listing": LISTING_TARGET})
     folder = tmp_path / "work"
     folder.mkdir(exist_ok=True)
@@ -179,14 +177,16 @@ def pip_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["folder", "pip"])
-def installed(request: pytest.FixtureRequest, work: Path, site: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+def installed(request: pytest.FixtureRequest, work: Path, site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """``work``, with the three packages installed in one of two ways."""
     if request.param == "pip":
         monkeypatch.syspath_prepend(str(request.getfixturevalue("pip_site")))
     else:
         for package in PACKAGES:
             site.install(package.name, package.entry_points, {package.module: package.source})
-    return work
+    yield work
+    for package in PACKAGES:
+        sys.modules.pop(package.module, None)
 
 
 COMPILE = ("compile", "net.toy", "--chip", "listing", "--quantize", "F32", "-o", "net.out")
