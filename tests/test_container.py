@@ -63,9 +63,9 @@ def test_every_damaged_byte_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("sections", [["code", 10_000]]), ("sections", [["code", -1]]), ("sections", [["code"]]), ("sections", 3),
-        ("sections", [["a", True]]), ("inputs", [["x", "f33", [1], 0]]), ("inputs", [["x", "f32", [-1], 0]]), ("inputs", [["x", "f32", 1, 0]]), ("inputs", None),
-        ("outputs", [["x", "f32", [1.5], 0]]), ("outputs", {"x": 1}), ("facts", 3),
+        ("sections", [["code", 10_000]]), ("sections", [["code", -1]]), ("sections", [["code"]]), ("sections", [["a", True]]),
+        ("inputs", [["x", "f33", [1], 0]]), ("inputs", [["x", "f32", [-1], 0]]), ("inputs", [["x", "f32", 1, 0]]), ("inputs", None),
+        ("outputs", [["x", "f32", [1.5], 0]]), ("outputs", {"x": 1}), ("facts", 3), ("sections", 3),
     ],
 )
 def test_a_header_that_lies_is_refused(key: str, value: Any) -> None:
