@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,13 @@ def installed(site: Any, *names: str, body: str = IDENTITY) -> Session:
     return Session(plugins)
 
 
-def test_an_opcode_that_two_distributions_bring_goes_to_neither(site: Any, tmp_path: Path) -> None:
+def test_an_opcode_that_two_distributions_bring_goes_to_neither(site: Any, tpumlir: Any, tmp_path: Path) -> None:
     session = installed(site, "anvil", "bellows")
     path = save_op(tmp_path, {"x": normal(2, 3)})
     with pytest.raises(UnsupportedError, match=r"anvil of anvil 1\.0 is conflict \(anvil 1\.0 and bellows 1\.0 both bring acme\.Op; "):
         api.transform(path, session=session)
+    states = {p["name"]: p["health"] for p in json.loads(tpumlir("plugins", "doctor", "--json").stdout)["plugins"] if p["kind"] == "op"}
+    assert states == {"anvil": "conflict", "bellows": "conflict"}
     alone = Session(PluginManager.discover({"TPUMLIR_DISABLE": "bellows"}, [str(site.folder), *sys.path]))
     assert [op.opcode for op in api.transform(path, session=alone).function.operations] == ["top.Input", "acme.Op"]
 

@@ -82,10 +82,13 @@ def info(name: str, as_json: bool) -> None:
 @json_option
 def doctor(as_json: bool) -> int:
     """Import every plugin and say what is wrong and what mends it. Exit code 1 when one is wrong; disabled ones are not."""
+    from tpumlir_core.plugins.operators import operator_set
+
     manager = PluginManager.discover(required=False)
     for kind in KINDS:
         for _ in manager.load_all(kind):
             pass  # loading is the examination: what fails keeps its reason
+    operator_set(manager).all()  # and operators may clash by what they are called in models
     plugins = manager.plugins()
     sick = [plugin for plugin in plugins if plugin.health not in (Health.OK, Health.DISABLED)]
     if as_json:

@@ -95,7 +95,7 @@ class Importer:
         if any(name in self._failed for name in node.inputs) and (converter or foldable):
             self._failed.update(node.outputs)
             return
-        operator = None if converter or foldable else self.operators.by_source(FRONTEND, f"{node.domain or STANDARD}::{node.op_type}")
+        operator = None if converter else self.operators.by_source(FRONTEND, f"{node.domain or STANDARD}::{node.op_type}")
         if operator is not None:
             self._add_operator(operator, node)
             return

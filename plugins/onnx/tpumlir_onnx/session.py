@@ -46,19 +46,19 @@ def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) 
 
 def _run_with_custom(model: Any, graph: Graph, importer: Importer, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Every imported tensor by its ONNX name: custom operators by their reference, the nodes between them in onnxruntime."""
-    known = {*importer.values, *importer.constants}
+    segments = _Segments(model, {*importer.values, *importer.constants})
     tensors = {**graph.initializers, **feeds}
     pending: list[Node] = []
-    for node in (node for node in graph.nodes if known.intersection(node.outputs)):
+    for node in (node for node in graph.nodes if segments.known.intersection(node.outputs)):
         operation = importer.custom.get(node.outputs) if node.domain else None
         if operation is None:
             pending.append(node)
             continue
-        tensors |= _run_segment(model, pending, known, tensors)
+        tensors |= segments.run(pending, tensors)
         pending = []
         arrays = _run_operation(operation, [tensors[name] if name else None for name in node.inputs])
         tensors |= {name: array for name, array in zip(node.outputs, arrays, strict=False) if name}
-    return tensors | _run_segment(model, pending, known, tensors)
+    return tensors | segments.run(pending, tensors)
 
 
 def _run_operation(operation: Operator, inputs: Sequence[Array | None]) -> list[Array]:
@@ -71,24 +71,31 @@ def _run_operation(operation: Operator, inputs: Sequence[Array | None]) -> list[
     return [array.astype(real if array.dtype.kind == "f" else np.int64) for array in operation.evaluate(typed)]
 
 
-def _run_segment(model: Any, nodes: Sequence[Node], known: Collection[str], tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """The ``known`` results of some nodes of a model; what they need besides is in ``tensors``."""
-    from onnx import ModelProto, ValueInfoProto, helper
+class _Segments:
+    """Parts of a model, to be run one at a time; the results that are kept are those ``known``."""
 
-    made = {name for node in nodes for name in node.outputs}
-    used = dict.fromkeys(name for node in nodes for name in used_names(node) if name not in made)
-    stored = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    fed = [name for name in used if name not in {tensor.name for tensor in stored}]
-    outputs = [name for node in nodes for name in node.outputs if name in known]
-    protos = {tuple(node.output): node for node in model.graph.node}
-    part = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    part.graph.name = "segment"
-    part.graph.node.extend(protos[node.outputs] for node in nodes)
-    part.graph.initializer.extend(stored)
-    types = {name: helper.np_dtype_to_tensor_dtype(tensors[name].dtype) for name in fed}
-    part.graph.input.extend(helper.make_tensor_value_info(name, types[name], tensors[name].shape) for name in fed)
-    part.graph.output.extend(ValueInfoProto(name=name) for name in outputs)
-    return run_onnx(part, {name: tensors[name] for name in fed}, outputs)
+    def __init__(self, model: Any, known: Collection[str]) -> None:
+        self.known = frozenset(known)
+        self._model = model
+        self._nodes = {tuple(node.output): node for node in model.graph.node}
+        self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+
+    def run(self, nodes: Sequence[Node], tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """The results of some nodes; what they need besides the model's initializers is in ``tensors``."""
+        from onnx import ModelProto, ValueInfoProto, helper
+
+        made = {name for node in nodes for name in node.outputs}
+        used = dict.fromkeys(name for node in nodes for name in used_names(node) if name not in made)
+        fed = [name for name in used if name not in self._initializers]
+        outputs = [name for node in nodes for name in node.outputs if name in self.known]
+        part = ModelProto(ir_version=self._model.ir_version, opset_import=self._model.opset_import)
+        part.graph.name = "segment"
+        part.graph.node.extend(self._nodes[node.outputs] for node in nodes)
+        part.graph.initializer.extend(self._initializers[name] for name in used if name in self._initializers)
+        types = {name: helper.np_dtype_to_tensor_dtype(tensors[name].dtype) for name in fed}
+        part.graph.input.extend(helper.make_tensor_value_info(name, types[name], tensors[name].shape) for name in fed)
+        part.graph.output.extend(ValueInfoProto(name=name) for name in outputs)
+        return run_onnx(part, {name: tensors[name] for name in fed}, outputs)
 
 
 def _plain(array: Array) -> Array:
