@@ -56,7 +56,7 @@ def run_foreign(step: Pass, module: Module, origin: Origin) -> bool:
 
 def fingerprint(module: Module) -> str:
     """A digest of operations, types, attributes and weights; equal for equal modules."""
-    digest = hashlib.blake2b(repr((module.name, module.attributes)).encode(), digest_size=16)
+    digest = hashlib.sha256(repr((module.name, module.attributes)).encode())
     for operation in (*module.function.operations, module.function.terminator):
         operands = [None if value is None else value.name for value in operation.operands]
         results = [(value.name, value.type) for value in operation.results]
