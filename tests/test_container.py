@@ -26,6 +26,7 @@ CONTAINERS = st.builds(
     TENSORS,
     st.dictionaries(st.text(), st.binary(max_size=200), max_size=4),
     st.dictionaries(st.text(), st.none() | st.integers() | st.lists(st.text(), max_size=3), max_size=4),
+    st.dictionaries(st.text(), st.text(), max_size=2),
 )
 SMALL = Container("acme", "net", (StoredTensor("x", ElementType.F32, (1, 2), 64),), (), {"code": b"12345", "weights": b"abc"}, {"n": 1})
 
@@ -65,7 +66,7 @@ def test_every_damaged_byte_is_noticed() -> None:
     [
         ("sections", [["code", 10_000]]), ("sections", [["code", -1]]), ("sections", [["code"]]), ("sections", [["a", True]]),
         ("inputs", [["x", "f33", [1], 0]]), ("inputs", [["x", "f32", [-1], 0]]), ("inputs", [["x", "f32", 1, 0]]), ("inputs", None),
-        ("outputs", [["x", "f32", [1.5], 0]]), ("outputs", {"x": 1}), ("facts", 3), ("sections", 3),
+        ("outputs", [["x", "f32", [1.5], 0]]), ("outputs", {"x": 1}), ("facts", 3), ("made_by", 3),
     ],
 )
 def test_a_header_that_lies_is_refused(key: str, value: Any) -> None:

@@ -41,7 +41,10 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Container:
-    """A network compiled for a chip, as the target is called. ``facts``: JSON values by name."""
+    """A network compiled for a chip, as the target is called.
+
+    ``facts``: JSON values by name. ``made_by``: the distributions that it is due to and their versions (``Module.made_by``).
+    """
 
     chip: str
     network: str
@@ -49,6 +52,7 @@ class Container:
     outputs: tuple[StoredTensor, ...]
     sections: Mapping[str, bytes | memoryview]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    made_by: Mapping[str, str] = field(default_factory=dict)
 
 
 def container_chip(head: bytes) -> str | None:
@@ -98,6 +102,7 @@ def _header(container: Container) -> dict[str, Any]:
         "outputs": [_plain(tensor) for tensor in container.outputs],
         "sections": [[name, len(data)] for name, data in container.sections.items()],
         "facts": container.facts,
+        "made_by": container.made_by,
     }
 
 
@@ -114,7 +119,8 @@ def _read(chip: str, data: bytes, header: Any, end: int) -> Container:
             raise ValueError(f"section {name} ends at byte {end} of {len(data)}")
         sections[str(name)] = memoryview(data)[start:end]
     inputs, outputs = (tuple(_tensor(*entry) for entry in header[role]) for role in ("inputs", "outputs"))
-    return Container(chip, str(header["network"]), inputs, outputs, sections, dict(header["facts"]))
+    made_by = {str(name): str(version) for name, version in header["made_by"].items()}
+    return Container(chip, str(header["network"]), inputs, outputs, sections, dict(header["facts"]), made_by)
 
 
 def _tensor(name: Any, element: Any, shape: Any, address: Any) -> StoredTensor:

@@ -63,6 +63,7 @@ def test_every_command_knows_the_chip(work: Path, tpumlir: Any) -> None:
     assert compared.returncode == 0, compared.stdout
     (network,) = json.loads(tpumlir("info", "mlp.ex", "--json").stdout)["networks"]
     assert [tensor["shape"] for tensor in network["stages"][0]["inputs"]] == [[5, 30]]
+    assert {"tpumlir-core", "tpumlir-float", "tpumlir-example-target"} <= network["stages"][0]["made_by"].keys()
     assert "for example" in tpumlir("info", "mlp.ex").stdout
     lines = [json.loads(line) for line in tpumlir("disasm", "mlp.ex", "--json").stdout.splitlines()]
     assert len(lines) == json.loads(compiled.stdout)["instructions"]
@@ -131,8 +132,7 @@ def test_a_cut_off_file_is_one_line(work: Path, tpumlir: Any, command: str, size
                                    {"layers": 3}, {"layers": [[1]]}])
 def test_a_file_that_lies_is_one_line(work: Path, tpumlir: Any, fault: dict[str, Any]) -> None:
     container = read_container(api.compile(work / "mlp.onnx", chip="example").data)
-    lying = type(container)(container.chip, container.network, container.inputs, container.outputs, container.sections,
-                            {**container.facts, **fault})
+    lying = dataclasses.replace(container, facts={**container.facts, **fault})
     (work / "lie.ex").write_bytes(write_container(lying))
     result = tpumlir("run", "lie.ex", "--input", "x.npz", "--output", "y.npz")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr

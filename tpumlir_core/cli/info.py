@@ -67,6 +67,7 @@ def _container(container: Container) -> dict[str, Any]:
         "outputs": [_stored(tensor) for tensor in container.outputs],
         "section_bytes": sections,
         "facts": dict(container.facts),
+        "made_by": dict(container.made_by),
     }
     return {"chip": container.chip, "networks": [{"name": container.network, "stages": [stage]}]}
 
@@ -154,9 +155,16 @@ def _tensor_text(tensor: dict[str, Any]) -> str:
 
 
 def _stage_lines(stage: dict[str, Any]) -> Iterator[str]:
-    if "section_bytes" in stage:
-        yield ", ".join(f"{name} {size:,} bytes" for name, size in stage["section_bytes"].items())
-        return
+    yield from _section_lines(stage) if "section_bytes" in stage else _bmodel_lines(stage)
+    if stage["made_by"]:
+        yield "made by " + ", ".join(f"{name} {version}" for name, version in stage["made_by"].items())
+
+
+def _section_lines(stage: dict[str, Any]) -> Iterator[str]:
+    yield ", ".join(f"{name} {size:,} bytes" for name, size in stage["section_bytes"].items())
+
+
+def _bmodel_lines(stage: dict[str, Any]) -> Iterator[str]:
     at = "" if stage["weight_address"] is None else f" at {stage['weight_address']:#x}"
     yield f"weights {stage['weight_bytes']:,} bytes{at}"
     yield f"neurons {stage['neuron_bytes']:,} bytes at {stage['neuron_address']:#x}"
@@ -164,5 +172,3 @@ def _stage_lines(stage: dict[str, Any]) -> Iterator[str]:
     yield f"{stage['tiu_commands']} TIU and {stage['dma_commands']} DMA commands{groups}, {stage['command_bytes']:,} bytes"
     if stage["dynamic"] or stage["host_layers"]:
         yield f"{'dynamic' if stage['dynamic'] else 'static'}, {stage['host_layers']} layers on the host"
-    if stage["made_by"]:
-        yield "made by " + ", ".join(f"{name} {version}" for name, version in stage["made_by"].items())

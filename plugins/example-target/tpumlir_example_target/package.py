@@ -44,7 +44,8 @@ def pack(chip: Chip, module: Module, program: Program) -> bytes:
     code = b"".join(chip.encode(command) for layer in program.layers for command in layer.commands)
     layers = [[layer.name, layer.operation, len(layer.commands)] for layer in program.layers]
     facts = {"memory_bytes": program.memory_bytes, "layers": layers}
-    return write_container(Container(CHIP, module.name, inputs, outputs, {"code": code, "weights": program.weights}, facts))
+    sections = {"code": code, "weights": program.weights}
+    return write_container(Container(CHIP, module.name, inputs, outputs, sections, facts, module.made_by))
 
 
 def unpack(chip: Chip, data: bytes) -> Compiled:
