@@ -150,7 +150,7 @@ def set_batch(model: onnx.ModelProto, batch: int) -> None:
     for tensor in model.graph.initializer:
         if tensor.name in targets:
             target = numpy_helper.to_array(tensor).copy()
-            target[0] = batch
+            target[0] = batch if target[0] == 1 else target[0]
             tensor.CopyFrom(numpy_helper.from_array(target, tensor.name))
 
 

@@ -269,3 +269,13 @@ class WeightStore:
 
     def __len__(self) -> int:
         return len(self._arrays)
+
+    def copy(self) -> WeightStore:
+        """Another store of the same arrays."""
+        store = WeightStore()
+        store._arrays = dict(self._arrays)
+        return store
+
+    def clear(self) -> None:
+        """Let go of all arrays."""
+        self._arrays.clear()

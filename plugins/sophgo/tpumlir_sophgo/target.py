@@ -86,7 +86,9 @@ class SophgoTarget(Target):
         if not any(op.opcode == "top.Input" for op in module.function.operations):
             raise InputError(f"{module.name}: the network has no input, its outputs are constants; there is nothing to compile")
         started = time.perf_counter()
-        program = schedule(self.chip(), Graph(module, self.kernels_for(module.function.operations)))
+        graph = Graph(module, self.kernels_for(module.function.operations))
+        module.weights.clear()  # the graph has them, and frees them one by one
+        program = schedule(self.chip(), graph)
         scheduled = time.perf_counter()
         groups = self.streams(program.emitter)
         self.check(program, groups)

@@ -82,7 +82,7 @@ class Graph:
 
     def __init__(self, module: Module, registry: KernelRegistry) -> None:
         self.module = module
-        self.weights = module.weights
+        self.weights = module.weights.copy()  # the scheduler drops what it has laid out
         self._root: dict[Value, Value] = {}
         self.nodes: list[Node] = []
         self.maker: dict[Value, int] = {}

@@ -227,9 +227,14 @@ class Scheduler:
         return found
 
     def _constants(self) -> dict[int, int]:
-        """Pool offset of every weight tensor and global kernel's blob by id of its owner; constant loads keep their own."""
+        """Pool offset of every weight tensor and global kernel's blob by id of its owner; constant loads keep their own.
+
+        The graph's weights are dropped as soon as they are laid out for the last time: networks are mostly weights.
+        """
         offsets: dict[int, int] = {}
-        for group in self.groups:
+        self._add_weights(self.graph.outputs, offsets)
+        done = self._last_uses()
+        for number, group in enumerate(self.groups):
             if isinstance(group, GlobalStep):
                 assert isinstance(group.node.kernel, GlobalKernel)
                 blob = group.node.kernel.constants(group.node.op, self.graph.weights)
@@ -243,8 +248,21 @@ class Scheduler:
                         load.lanes, load.offset = image.shape[0], self._pool.add(image)
                 values = [x.local.value for x in group.loads if isinstance(x, ValueLoad)]
             self._add_weights(values, offsets)
-        self._add_weights(self.graph.outputs, offsets)
+            for name in done.get(number, ()):
+                del self.graph.weights[name]
         return offsets
+
+    def _last_uses(self) -> dict[int, list[str]]:
+        """Names of the weights that each group is the last to use, by its number."""
+        last: dict[str, int] = {}
+        for number, group in enumerate(self.groups):
+            nodes = [group.node] if isinstance(group, GlobalStep) else group.group.nodes
+            operands = (v for node in nodes for v in node.op.operands if v is not None)
+            last.update((self.graph.root(v).name, number) for v in operands if self.graph.is_weight(v))
+        found: dict[int, list[str]] = {}
+        for name, number in last.items():
+            found.setdefault(number, []).append(name)
+        return found
 
     def _add_weights(self, values: Iterable[Value], offsets: dict[int, int]) -> None:
         for value in values:

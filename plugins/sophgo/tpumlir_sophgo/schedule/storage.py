@@ -32,10 +32,11 @@ class ConstantPool:
         return offset
 
     def bytes(self) -> bytearray:
-        """The pool's image."""
+        """The pool's image; the pool is empty afterwards, so that nothing lies in memory twice."""
         image = bytearray(self.size)
         view = memoryview(image)
-        for offset, blob in self.blobs:
+        while self.blobs:
+            offset, blob = self.blobs.pop()
             view[offset : offset + len(blob)] = blob.data
         return image
 
