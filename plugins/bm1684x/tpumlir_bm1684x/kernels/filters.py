@@ -12,7 +12,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.common import F32, is_weight
-from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, batches, blocks
+from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, batches, blocks, effective
 from tpumlir_core.ir import Array, Operation
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
@@ -58,7 +58,8 @@ def pair(values: Sequence[int], missing: int) -> Pair:
 def problem(op: Any) -> Problem:
     """The convolution that a Conv operation of one or two spatial axes asks for."""
     x, y = spatial(op.input.shape), spatial(op.output.shape)
-    kernel, strides, dilations = pair(op.kernel_shape, 1), pair(op.strides, 1), pair(op.steps(), 1)
+    kernel = pair(op.kernel_shape, 1)
+    strides, dilations = effective(pair(op.strides, 1), y[2:]), effective(pair(op.steps(), 1), kernel)
     begins = pair([begin for begin, _ in op.padding(op.input.shape[2:])], 0)
     rows, columns = (Axis(*each) for each in zip(x[2:], kernel, strides, dilations, begins, strict=True))
     return Problem(x, y, op.group, rows, columns)

@@ -19,7 +19,19 @@ from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.instructions.pooling import LOWEST
 from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
 from tpumlir_bm1684x.kernels.filters import pair, spatial
-from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, cut, every, pad_into, pairs, swept_bytes, swept_input, window_box
+from tpumlir_bm1684x.kernels.windows import (
+    Axis,
+    Pair,
+    Window,
+    cut,
+    effective,
+    every,
+    pad_into,
+    pairs,
+    swept_bytes,
+    swept_input,
+    window_box,
+)
 from tpumlir_core.ir import Operation
 from tpumlir_sophgo.arch import align, ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
@@ -56,9 +68,9 @@ def pooling(op: Any) -> Pooling:
     kernel, strides = op.kernel(extents)
     x = spatial(op.input.shape)
     begins = [begin for begin, _ in op.padding(extents)]
-    axes = zip(x[2:], pair(kernel, 1), pair(strides, 1), pair(begins, 0), strict=True)
-    rows, columns = (Axis(size, taps, stride, 1, begin) for size, taps, stride, begin in axes)
     y = spatial((*x[:2], *op.extents(extents)))
+    axes = zip(x[2:], pair(kernel, 1), effective(pair(strides, 1), y[2:]), pair(begins, 0), strict=True)
+    rows, columns = (Axis(size, taps, stride, 1, begin) for size, taps, stride, begin in axes)
     return Pooling(x, y, rows, columns)
 
 

@@ -35,6 +35,12 @@ class Window:
         return self.before + self.size + self.after
 
 
+def effective(steps: Iterable[int], counts: Iterable[int]) -> Pair:
+    """Strides along axes of so many outputs, or dilations of so many taps: from one to the next, so 1 where there is one."""
+    rows, columns = (step if count > 1 else 1 for step, count in zip(steps, counts, strict=True))
+    return rows, columns
+
+
 @dataclass(frozen=True)
 class Axis:
     """A sliding window along one axis of an operation: tap k of output o reads input ``o * stride - pad + k * dilation``."""

@@ -13,6 +13,7 @@ from tpumlir_sophgo.schedule.graph import Node
 from tpumlir_sophgo.schedule.slices import Grid, Group, Key, TileSlices, slice_tile
 from tpumlir_sophgo.tensor import Box, Shape4, aligned_bytes
 
+LONGEST = 65535  # the largest extent that the size fields of commands take
 PIECE_BYTES = 20 << 10  # constants of a lane above this are fetched piece by piece (one filter of 64 x 512 x 3 x 3)
 
 
@@ -119,9 +120,12 @@ class StepBuilder:
         return result
 
     def _fits(self, slices: TileSlices) -> bool:
-        """Whether each value by itself fits a lane: kernels need not be asked about tiles that are far too large."""
+        """Whether each value by itself fits a lane and commands: kernels need not be asked about tiles that are far too large."""
         arch = self.est.chip.arch
-        return all(aligned_bytes(arch, box.size, key[0].type.element) <= arch.lane_bytes for key, box in slices.values.items())
+        return all(
+            max(box.size) <= LONGEST and aligned_bytes(arch, box.size, key[0].type.element) <= arch.lane_bytes
+            for key, box in slices.values.items()
+        )
 
     def _tile(self, result: GroupSteps, slices: TileSlices, kept: dict[tuple[int, Box], ConstantLoad]) -> None:
         local: dict[Key, LocalValue] = {}
