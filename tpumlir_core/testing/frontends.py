@@ -17,6 +17,8 @@ from tpumlir_core.testing.networks import reference
 from tpumlir_core.verify import compare_tensors
 
 OPTIONS = ImportOptions()
+MUTANTS = 80
+"""How many copies of an example, each with one byte changed, are tried."""
 TOLERANCE = (0.9999, 0.999)
 """Cosine and euclidean similarity of the imported network to what the source computes."""
 _FOREIGN = {
@@ -140,7 +142,7 @@ def _bad_files(subject: Subject) -> Iterator[tuple[str, Path]]:
         for size in sorted({1, len(data) // 3, len(data) // 2, len(data) - 1}):
             yield f"{example.path.name} cut off after {size} bytes", subject.file(f"cut{suffix}", data[:size])
         random = np.random.default_rng(0)
-        for _ in range(12):
+        for _ in range(MUTANTS):
             position, value = int(random.integers(len(data))), int(random.integers(256))
             damaged = data[:position] + bytes([value]) + data[position + 1 :]
             yield f"{example.path.name} with byte {position} set to {value}", subject.file(f"damaged{suffix}", damaged)

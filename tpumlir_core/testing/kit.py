@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tpumlir_core.errors import PluginError, TpumlirError
@@ -89,6 +88,8 @@ class Check:
 
     name: str
     function: Callable[[Subject], None]
+    loaded: bool = True
+    """Whether it needs the plugin loaded in this process."""
 
     @property
     def promise(self) -> str:
@@ -97,12 +98,11 @@ class Check:
 
     def run(self, subject: Subject) -> None:
         """Raises CheckFailed, also for what the plugin raises by mistake and for global state that it changed."""
-        try:
-            loaded = subject.extension is not None
-        except CheckFailed:
-            loaded = False
-        if not loaded and self.name != "loads":
-            raise CheckSkipped("it does not load")
+        if self.loaded:
+            try:
+                assert subject.extension is not None
+            except CheckFailed as failure:
+                raise CheckSkipped("it does not load") from failure
         before = global_state()
         try:
             self.function(subject)
@@ -153,14 +153,13 @@ def describe(error: BaseException) -> str:
 
 def place(error: BaseException, subject: Subject) -> str:
     """Where an error is from: the innermost frame in the plugin's own package, else the innermost one."""
-    frames = traceback.extract_tb(_first(error))
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    frames = [frame for one in causes for frame in traceback.extract_tb(one.__traceback__)]
     if not frames:
         return ""
     package = subject.plugin.candidate.package
     own = [frame for frame in frames if package in (Path(frame.filename).stem, *Path(frame.filename).parts)]
     frame = (own or list(frames))[-1]
     return f" ({frame.filename}:{frame.lineno}, in {frame.name})"
-
-
-def _first(error: BaseException) -> TracebackType | None:
-    return error.__traceback__

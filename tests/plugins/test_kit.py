@@ -1,0 +1,100 @@
+"""The conformance kit catches what is bad, and says what and where: each case is a template's plugin with one fault."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.plugins.environments import lay_out
+from tests.plugins.faults import FAULTS, Fault
+from tpumlir_core.errors import InputError, PluginError
+from tpumlir_core.ir import registered_operations
+from tpumlir_core.plugins.scaffold import BLUEPRINTS, write_package
+from tpumlir_core.testing import State, Subject, checks_of, run_kit
+from tpumlir_core.testing.cases import batch, cases, sampled_operations
+from tpumlir_core.testing.networks import reference
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Puts the environment, the working directory and numpy's generator back to what bad plugins found."""
+    environment, folder, state = dict(os.environ), Path.cwd(), np.random.get_state()
+    yield
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    np.random.set_state(state)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}: {fault.what}")
+@pytest.mark.usefixtures("restored")
+def test_a_fault_is_caught_and_placed(fault: Fault, site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_package(fault.kind, f"bad-{fault.kind}", tmp_path)
+    module = folder / f"tpumlir_bad_{fault.kind}.py"
+    source = module.read_text()
+    assert fault.old in source
+    module.write_text(source.replace(fault.old, fault.new, 1) + ("\n\nSEEN = []\n" if "SEEN" in fault.new else ""))
+    lay_out(folder, site.folder)
+    monkeypatch.delitem(sys.modules, module.stem, raising=False)
+    (check,) = (check for check in checks_of(fault.kind) if check.name == fault.check)
+    subject = Subject(fault.kind, f"bad-{fault.kind}")
+    outcome = check.outcome(subject)
+    subject.close()
+    assert outcome.state is State.FAILED, outcome
+    for words in fault.said:
+        assert words in outcome.message
+    assert "\n" not in outcome.message
+
+
+def test_every_kind_with_a_template_has_faults() -> None:
+    assert {fault.kind for fault in FAULTS} == set(BLUEPRINTS)
+
+
+def test_the_command_says_what_failed(site: Any, tmp_path: Path, tpumlir: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_package("calibrator", "bad-command", tmp_path)
+    module = folder / "tpumlir_bad_command.py"
+    module.write_text(module.read_text().replace("LEAST = 1e-5", "LEAST = 0.0"))
+    lay_out(folder, site.folder)
+    result = tpumlir("plugins", "check", "bad-command")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "  failed  gives every range: calibrate: the threshold of zeros is" in result.stdout
+    assert "8 passed, 1 failed, 0 skipped" in result.stdout
+    report = json.loads(tpumlir("plugins", "check", "bad-command", "--kind", "calibrator", "--json").stdout)
+    assert not report["passed"]
+    assert [one["check"] for one in report["plugins"][0]["checks"] if one["state"] == "failed"] == ["gives every range"]
+    wrong = tpumlir("plugins", "check", "bad-command", "--kind", "runner")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_a_plugin_that_does_not_load_fails_one_check(site: Any) -> None:
+    site.install("acme", {"tpumlir.runners": {"sick": "acme_sick_runner:X"}}, {"acme_sick_runner": "raise RuntimeError('no luck')"})
+    outcomes = list(run_kit("runner", "sick"))
+    (failed,) = (outcome for outcome in outcomes if outcome.state is State.FAILED)
+    assert failed.check == "loads"
+    assert "RuntimeError: no luck" in failed.message
+    assert {outcome.state for outcome in outcomes if outcome is not failed} == {State.SKIPPED}
+
+
+def test_unknown_kinds_and_names_are_errors() -> None:
+    with pytest.raises(InputError, match="no such kind"):
+        checks_of("nothing")
+    with pytest.raises(PluginError, match="no runner is called 'nothing'"):
+        list(run_kit("runner", "nothing"))
+
+
+def test_samples_are_finite_and_for_every_operation_that_has_operands() -> None:
+    without = {"top.Arange", "top.ConstantFill", "top.Input", "top.Range", "top.Shape", "top.Size", "top.Weight"}
+    """What makes constants of shapes: no target computes it."""
+    sampled = {f"top.{opcode}" for opcode in sampled_operations()}
+    assert sampled == {opcode for opcode in registered_operations() if opcode.startswith("top.")} - without
+    for opcode in sorted(sampled):
+        sample = batch(cases(opcode.removeprefix("top.")))
+        for name, array in reference(sample.module, sample.inputs).items():
+            assert np.isfinite(array).all(), (opcode, name)
