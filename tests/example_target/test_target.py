@@ -72,6 +72,7 @@ def test_every_command_knows_the_chip(work: Path, tpumlir: Any) -> None:
     assert profile["cycles"] == sum(profile["engines"].values()) == sum(layer["cycles"] for layer in profile["layers"])
     table = json.loads(tpumlir("ops", "--chip", "example", "--json").stdout)["operators"]
     assert {name for name, modes in table.items() if modes["F32"]["by"] == "kernel"} == {"MatMul", "Add", "Relu"}
+    assert {name for name, modes in table.items() if modes["F32"]["by"] == "decomposition"} == {"AddConst", "SubConst"}
 
 
 def test_estimate_of_a_network_by_hand(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_wrong_inputs_are_named(work: Path) -> None:
         Command("STORE", {"address": 2, "local": 0, "rows": 1, "row_bytes": 4, "stride": 4}),
         Command("STORE", {"address": 0, "local": 0, "rows": 2, "row_bytes": 4, "stride": (1 << 32) - 4}),
         Command("MATMUL", {"left": 0, "right": 0, "result": 0, "m": 1 << 31, "k": 1 << 31, "n": 1}),
-        Command("ADD", {"left": 0, "right": 0, "result": 0, "rows": 3, "columns": 1, "right_rows": 2}),
+        Command("ADD", {"left": 0, "right": 0, "result": 0, "rows": 3, "columns": 1, "right_rows": 2, "right_columns": 1}),
         Command("RELU", {"source": 0, "result": (1 << 32) - 4, "count": 1}),
     ],
 )

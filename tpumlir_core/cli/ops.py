@@ -15,6 +15,7 @@ from tpumlir_core.plugins.operators import operator_set
 
 if TYPE_CHECKING:
     from tpumlir_core.ir.operator import Operator
+    from tpumlir_core.plugins.extension_points import Target
 
 
 @click.command("ops")
@@ -59,7 +60,7 @@ def _print_target(chip: str, plugins: PluginManager, as_json: bool) -> None:
     target = plugins.get(TARGET, chip)
     with plugins.calling(TARGET, chip, "operators"):
         modes = list(target.modes())
-        table = {name: {mode: _answer(name, by_mode.get(mode, "not in this mode")) for mode in modes}
+        table = {name: {mode: _answer(target, name, mode, by_mode.get(mode, "not in this mode")) for mode in modes}
                  for name, by_mode in sorted(target.operators().items())}
     for cls in operator_set(plugins).all():
         table[cls.opcode] = dict.fromkeys(modes, _custom_answer(cls, chip))
@@ -76,12 +77,29 @@ def _custom_answer(cls: type[Operator], chip: str) -> dict[str, Any]:
     return {"supported": by is not None, "by": by, "reason": None if by else f"its plugin brings no kernel for {chip}"}
 
 
-def _answer(operation: str, reason: str | None) -> dict[str, Any]:
+def _answer(target: Target, operation: str, mode: str, reason: str | None) -> dict[str, Any]:
     """How an operation is done: by a kernel, or by operations that have one; or why it is not."""
-    from tpumlir_core.passes.decomposition import DECOMPOSITIONS
-
     if reason is None:
         return {"supported": True, "by": "kernel", "reason": None}
-    if f"top.{operation}" in DECOMPOSITIONS:
+    if _decomposes(target, operation, mode):
         return {"supported": True, "by": "decomposition", "reason": None}
     return {"supported": False, "by": None, "reason": reason}
+
+
+def _decomposes(target: Target, operation: str, mode: str) -> bool:
+    """Whether the target does what any of the conformance kit's samples of an operation is decomposed into."""
+    from tpumlir_core.errors import UnsupportedError
+    from tpumlir_core.lowering import prepare_for
+    from tpumlir_core.passes.decomposition import DECOMPOSITIONS
+    from tpumlir_core.plugins.extension_points import LoweringOptions
+    from tpumlir_core.testing.cases import batch, cases
+
+    if f"top.{operation}" not in DECOMPOSITIONS:
+        return False
+    for case in cases(operation):
+        try:
+            prepare_for(batch([case]).module, target, mode, LoweringOptions())
+        except UnsupportedError:
+            continue
+        return True
+    return False

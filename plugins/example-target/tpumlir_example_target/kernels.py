@@ -29,6 +29,9 @@ class Window:
         return len(self.rows) * len(self.columns)
 
 
+ONE = range(1)
+
+
 def matrix(value: Value) -> Window:
     """All of a tensor."""
     *outer, columns = value.shape or (1,)
@@ -82,7 +85,7 @@ class MatMul(Kernel):
 
     def needs(self, op: Operation, window: Window) -> list[Window]:
         inner = matrix(op.input).columns
-        return [Window(window.rows, inner), Window(inner, window.columns), Window(range(1), window.columns)][: len(op.operands)]
+        return [Window(window.rows, inner), Window(inner, window.columns), Window(ONE, window.columns)][: len(op.operands)]
 
     def emit(self, window: Window, operands: Sequence[Operand], result: int) -> Iterator[Command]:
         left, right, *bias = operands
@@ -94,7 +97,7 @@ class MatMul(Kernel):
 
 
 class Add(Kernel):
-    """The sum of two tensors, of which the second may be one row for all rows of the first."""
+    """The sum of two tensors, of which the second may be one row, one column or one number."""
 
     operation = top.Add
 
@@ -103,14 +106,15 @@ class Add(Kernel):
         if len(op.operands) != 2 or op.coeff is not None:
             return "there must be two operands without coefficients"
         left, right = (matrix(value) for value in op.operands if value is not None)
-        if op.input.shape != op.output.shape or right.columns != left.columns or len(right.rows) not in (1, len(left.rows)):
-            return "the second operand must have the shape of the first, or be one row of it"
+        if op.input.shape != op.output.shape or right.rows not in (ONE, left.rows) or right.columns not in (ONE, left.columns):
+            return "the second operand must be as large as the first, or one row, one column or one number"
         return super().refuses(op)
 
     def needs(self, op: Operation, window: Window) -> list[Window]:
         right = op.operands[1]
         assert right is not None
-        return [window, window if len(matrix(right).rows) > 1 else Window(range(1), window.columns)]
+        whole = matrix(right)
+        return [window, Window(ONE if whole.rows == ONE else window.rows, ONE if whole.columns == ONE else window.columns)]
 
     def emit(self, window: Window, operands: Sequence[Operand], result: int) -> Iterator[Command]:
         left, right = operands
@@ -132,8 +136,9 @@ class Relu(Kernel):
 
 
 def _add(window: Window, left: int, right: Operand, result: int) -> Command:
-    sizes = {"rows": len(window.rows), "columns": len(window.columns), "right_rows": len(right.window.rows)}
-    return Command("ADD", {"left": left, "right": right.local, "result": result, **sizes})
+    sizes = {"rows": len(window.rows), "columns": len(window.columns)}
+    repeated = {"right_rows": len(right.window.rows), "right_columns": len(right.window.columns)}
+    return Command("ADD", {"left": left, "right": right.local, "result": result, **sizes, **repeated})
 
 
 KERNELS: Mapping[str, Kernel] = {kernel.operation.__name__: kernel for kernel in (MatMul(), Add(), Relu())}

@@ -54,10 +54,10 @@ class Machine:
     def _matmul(self, left: int, right: int, result: int, m: int, k: int, n: int) -> None:
         _view(self._local, result, m, n)[:] = _view(self._local, left, m, k) @ _view(self._local, right, k, n)
 
-    def _add(self, left: int, right: int, result: int, rows: int, columns: int, right_rows: int) -> None:
-        if right_rows not in (1, rows):
-            raise InputError(f"{right_rows} rows cannot be added to {rows}")
-        total = _view(self._local, left, rows, columns) + _view(self._local, right, right_rows, columns)
+    def _add(self, left: int, right: int, result: int, rows: int, columns: int, right_rows: int, right_columns: int) -> None:
+        if right_rows not in (1, rows) or right_columns not in (1, columns):
+            raise InputError(f"{right_rows} rows of {right_columns} cannot be added to {rows} of {columns}")
+        total = _view(self._local, left, rows, columns) + _view(self._local, right, right_rows, right_columns)
         _view(self._local, result, rows, columns)[:] = total
 
     def _relu(self, source: int, result: int, count: int) -> None:
