@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.children import run
-from bench.networks import NETWORKS, Network, Shape, locate
+from bench.networks import CHOSEN, locate
 from bench.reference import VARIABLE, Reference, reference
+from sweeps.models import Network
 from tpumlir_core.errors import TpumlirError
 from tpumlir_core.plugins import TARGET, PluginManager
 from tpumlir_core.plugins.extension_points import Profile
@@ -96,8 +97,8 @@ def measure(network: Network, model: Path, environment: Path | None) -> Row:
     return row if theirs is None else _compared(row, theirs)
 
 
-def _command(model: Path, shape: Shape) -> list[str | Path]:
-    shapes = ["--input-shapes", json.dumps([shape])] if shape else []
+def _command(model: Path, shape: Sequence[int]) -> list[str | Path]:
+    shapes = ["--input-shapes", json.dumps([list(shape)])]
     return [sys.executable, "-m", "tpumlir_core", "compile", model.resolve(), "--chip", CHIP, "--quantize", MODE, *shapes]
 
 
@@ -130,20 +131,20 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> int:
     """Measure, print, write results/bench.json and .md; exit code 1 where a network failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("networks", nargs="*", help=f"of {', '.join(network.name for network in NETWORKS)}; default: all")
+    parser.add_argument("networks", nargs="*", help=f"of {', '.join(network.name for network in CHOSEN)}; default: all")
     parser.add_argument("--reference", type=Path, default=os.environ.get(VARIABLE), help=f"environment with tpu-mlir (default: {VARIABLE})")
     options = parser.parse_args()
-    unknown = set(options.networks) - {network.name for network in NETWORKS}
+    unknown = set(options.networks) - {network.name for network in CHOSEN}
     if unknown:
         parser.error(f"no network {', '.join(sorted(unknown))}")
     rows, failed = [], []
-    for network in NETWORKS:
+    for network in CHOSEN:
         if options.networks and network.name not in options.networks:
             continue
         try:
             model = locate(network)
             if model is None:
-                print(f"{network.name}: left out, there is no {network.file} in the cache", file=sys.stderr)
+                print(f"{network.name}: left out, its file is not in the cache", file=sys.stderr)
                 continue
             rows.append(measure(network, model, options.reference))
         except TpumlirError as error:

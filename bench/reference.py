@@ -11,11 +11,12 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.children import run
-from bench.networks import Shape, cache_folder
+from sweeps.models import CACHE
 from tpumlir_core.errors import InputError
 
 VARIABLE = "TPU_MLIR_VENV"
@@ -33,10 +34,10 @@ class Reference:
     bmodel: Path
 
 
-def reference(environment: Path | None, model: Path, shape: Shape, chip: str, mode: str) -> Reference | None:
+def reference(environment: Path | None, model: Path, shape: Sequence[int], chip: str, mode: str) -> Reference | None:
     """The reference's result, from the cache or made now; None where it is neither cached nor installed."""
-    key = hashlib.sha256(model.read_bytes() + f"{shape} {chip} {mode}".encode()).hexdigest()[:32]
-    folder = cache_folder() / "reference" / key
+    key = hashlib.sha256(model.read_bytes() + f"{list(shape)} {chip} {mode}".encode()).hexdigest()[:32]
+    folder = CACHE.parent / "reference" / key
     facts, bmodel = folder / "facts.json", folder / "net.bmodel"
     if facts.exists():
         return Reference(**json.loads(facts.read_text()), bmodel=bmodel)
@@ -53,11 +54,11 @@ def reference(environment: Path | None, model: Path, shape: Shape, chip: str, mo
     return Reference(**kept, bmodel=bmodel)
 
 
-def _make(environment: Path, model: Path, shape: Shape, chip: str, mode: str, work: Path) -> Reference:
+def _make(environment: Path, model: Path, shape: Sequence[int], chip: str, mode: str, work: Path) -> Reference:
     tools = environment.resolve() / "bin"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     path = {**inherited, "PATH": f"{tools}:{os.environ.get('PATH', '')}"}
-    shapes = ["--input_shapes", json.dumps([shape])] if shape else []
+    shapes = ["--input_shapes", json.dumps([list(shape)])]
     source: list[str | Path] = ["--model_name", "net", "--model_def", model.resolve(), "--mlir", "net.mlir"]
     transform = run([tools / "model_transform.py", *source, *shapes], work, path)
     made: list[str | Path] = ["--mlir", "net.mlir", "--quantize", mode, "--chip", chip, "--model", "net.bmodel", "--skip_validation"]

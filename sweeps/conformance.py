@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 import warnings
@@ -32,6 +33,7 @@ HALF = 1e-2
 RUNTIME_EVERY = 15
 """Of the cases that pass, every so manieth runs through the real runtime too."""
 RESULTS = Path("results")
+SUMMARY = Path("docs/conformance.md")
 KINDS = ("passed", "passed with constants", "refused", "deviation", "wrong", "internal", "crash", "hang")
 GOOD = KINDS[:4]
 DEVIATIONS = {
@@ -42,6 +44,7 @@ DEVIATIONS = {
     ),
 }
 """Cases whose numbers are known to differ, and why that is so."""
+_EXPANDED = re.compile(r"_expanded(_ver\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,10 @@ def _verdict(case: Case, outcome: Outcome[Verdict]) -> Verdict:
 
 
 def main() -> None:
-    """Run all cases, write results/onnx-conformance.json and .md, print the summary."""
+    """Run all cases, write results/onnx-conformance.json and .md and, of a whole run, docs/conformance.md; print the summary.
+
+    Exit code 1 where a case is wrong or worse.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=30, help="processor time of one case")
@@ -174,7 +180,30 @@ def main() -> None:
     report = {"summary": summary, "counts": counts, "cases": [asdict(verdict) for verdict in verdicts]}
     (RESULTS / "onnx-conformance.json").write_text(json.dumps(report, indent=1) + "\n")
     (RESULTS / "onnx-conformance.md").write_text(_text(summary, verdicts))
+    if not options.only:
+        SUMMARY.write_text(document(summary, verdicts))
     print(f"{summary}; {time.monotonic() - started:.0f} s")
+    raise SystemExit(any(verdict.kind not in GOOD for verdict in verdicts))
+
+
+def document(summary: str, verdicts: Sequence[Verdict]) -> str:
+    """The summary that is kept with the project: how many cases of each operator pass, and which operators none passes of."""
+    kinds: dict[str, Counter[str]] = {}
+    for verdict in verdicts:
+        if not _EXPANDED.search(verdict.case):
+            kinds.setdefault(verdict.operators, Counter())[verdict.kind] += 1
+    passing = {name: count for name, count in kinds.items() if count["passed"] + count["passed with constants"]}
+    rows = [f"| {name} | " + " | ".join(str(passing[name][kind]) for kind in KINDS[:3]) + " |" for name in sorted(passing)]
+    none = ", ".join(sorted(name for name in kinds if name not in passing))
+    deviations = [f"* {verdict.case}: {verdict.reason}" for verdict in verdicts if verdict.kind == "deviation"]
+    return "\n".join([
+        "# ONNX's node cases on the BM1684X", "",
+        "Written by `python -m sweeps.conformance`; every case is compiled in F32 and runs on the emulator.", "", f"{summary}.", "",
+        "\"With constants\": with all inputs but the first as constants of the model, as exporters write shapes and axes.",
+        "Refused cases are of element types, attributes or computed parameters that are not supported; each names its reason.",
+        "", "## Operators by cases", "", "| operators of the case | passed | with constants | refused |", "|---|--:|--:|--:|", *rows,
+        "", "## Known deviations", "", *deviations, "", "## Operators of which no case passes", "", f"{none}.", "",
+    ])
 
 
 def _text(summary: str, verdicts: Sequence[Verdict]) -> str:
