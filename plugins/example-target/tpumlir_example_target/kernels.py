@@ -29,7 +29,16 @@ class Window:
         return len(self.rows) * len(self.columns)
 
 
+@dataclass(frozen=True)
+class Operand:
+    """The part of an operand that a tile needs, dense at a local address."""
+
+    window: Window
+    local: int
+
+
 ONE = range(1)
+"""The rows, or columns, of an operand that has one for all of the result's."""
 
 
 def matrix(value: Value) -> Window:
@@ -57,14 +66,6 @@ class Kernel(ABC):
     @abstractmethod
     def emit(self, window: Window, operands: Sequence[Operand], result: int) -> Iterator[Command]:
         """Instructions that compute this part of the result at local address ``result``."""
-
-
-@dataclass(frozen=True)
-class Operand:
-    """The part of an operand that a tile needs, dense at a local address."""
-
-    window: Window
-    local: int
 
 
 class MatMul(Kernel):
