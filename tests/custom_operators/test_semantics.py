@@ -14,7 +14,8 @@ from onnx import helper
 from tests.custom_operators.models import HEAD, IDENTITY, SWAP, normal, operator_in, save, save_op, session_of
 from tpumlir_core import api
 from tpumlir_core.checks import Verification
-from tpumlir_core.errors import InputError
+from tpumlir_core.custom import Operator
+from tpumlir_core.errors import CompareError, InputError
 from tpumlir_core.ir import Function, Module, TensorType, WeightStore
 from tpumlir_core.ir.evaluate import evaluate_module
 from tpumlir_core.ir.text import parse_module, print_module
@@ -25,10 +26,16 @@ from tpumlir_core.passes import decompose
 EXACT = (1 - 1e-9, 1 - 1e-6)
 
 
-@given(st.permutations(range(5)), st.lists(st.integers(1, 4), max_size=3), st.integers(1, 3))
-def test_its_decomposition_is_its_reference(order: list[int], rest: list[int], batch: int) -> None:
-    swap = session_of(SWAP).operators.by_opcode("acme.SwapChannel")
-    assert swap is not None
+@pytest.fixture(scope="module")
+def swap() -> type[Operator]:
+    """The first example."""
+    found = session_of(SWAP).operators.by_opcode("acme.SwapChannel")
+    assert found is not None
+    return found
+
+
+@given(order=st.permutations(range(5)), rest=st.lists(st.integers(1, 4), max_size=3), batch=st.integers(1, 3))
+def test_its_decomposition_is_its_reference(swap: type[Operator], order: list[int], rest: list[int], batch: int) -> None:
     shape = (batch, 5, *rest)
     source = Input.create([], [("x", TensorType(shape))])
     operation = swap.create([source.output], ["y"], order=tuple(order))
@@ -105,6 +112,42 @@ def test_nodes_that_do_not_fit_are_bad_input(
         api.transform(path, session=session)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_an_optional_attribute_may_be_absent(tmp_path: Path) -> None:
+    body = "    limits: tuple[float, ...] | None = None\n    label: str = 'a'\n    exact: bool = False\n" + IDENTITY
+    session = session_of(operator_in(tmp_path, body))
+    for values in ({}, {"limits": [1.0, 2.5], "label": "b", "exact": 1}):
+        module = api.transform(save_op(tmp_path, {"x": normal(2)}, **values), session=session)
+        operation = module.function.operations[-1]
+        expected = {"limits": (1.0, 2.5), "label": "b", "exact": True} if values else {"limits": None, "label": "a", "exact": False}
+        assert operation.attributes() == expected
+        again = parse_module(print_module(module), operators=session.operators)
+        assert again.function.operations[-1].attributes() == expected
+
+
+DETERMINANT = """
+    def infer(self, types):
+        return [types[0].with_shape(types[0].shape[:-2])]
+
+    def reference(self, x):
+        return np.linalg.det(x)
+
+    def decompose(self, builder):
+        return None
+"""
+
+
+def test_an_operator_of_onnx_itself_that_the_frontend_lacks_is_compared_with_onnxruntime(tmp_path: Path) -> None:
+    file = operator_in(tmp_path, DETERMINANT, head="import numpy as np\n" + HEAD)
+    file.write_text(file.read_text().replace("acme::Op", "ai.onnx::Det"))
+    inputs = {"x": normal(5, 3, 3)}
+    path = save(tmp_path / "net.onnx", [helper.make_node("Det", ["x"], ["y"])], inputs, ["y"], {})
+    module = api.transform(path, session=session_of(file), verification=Verification(inputs, EXACT))
+    assert [op.opcode for op in module.function.operations] == ["top.Input", "acme.Op"]
+    file.write_text(file.read_text().replace("np.linalg.det(x)", "np.trace(x, axis1=1, axis2=2)"))
+    with pytest.raises(CompareError):
+        api.transform(path, session=session_of(file), verification=Verification(inputs))
 
 
 def test_constants_are_folded_by_its_reference(tmp_path: Path) -> None:
