@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.children import run
 from sweeps.models import NETWORKS, Network
 from tpumlir_core import api
 from tpumlir_core.errors import TpumlirError
@@ -77,8 +78,7 @@ def measure(network: Network, folder: Path) -> Finding:
     try:
         compiled = folder / "network.bmodel"
         _compile(network, source, compiled, finding)
-        if not finding.fault:
-            _compare(network, source, compiled, finding)
+        _compare(network, source, compiled, finding)
     except TpumlirError as error:
         finding.fault = str(error)
     return finding
@@ -86,24 +86,13 @@ def measure(network: Network, folder: Path) -> Finding:
 
 def _compile(network: Network, source: Path, compiled: Path, finding: Finding) -> None:
     shapes = json.dumps([network.shape])
-    command = [
-        str(Path(sys.executable).with_name("tpumlir")), "compile", str(source), "-o", str(compiled),
-        "--chip", CHIP, "--input-shapes", shapes, "--json",
-    ]
-    with (compiled.with_name("out")).open("w+") as out, (compiled.with_name("err")).open("w+") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        if process.returncode:
-            finding.fault = f"exit code {process.returncode}: {err.read().strip()}"
-            return
-        facts: dict[str, Any] = json.load(out)
+    tool = Path(sys.executable).with_name("tpumlir")
+    usage = run([tool, "compile", source, "-o", compiled, "--chip", CHIP, "--input-shapes", shapes, "--json"], compiled.parent, os.environ)
+    facts: dict[str, Any] = json.loads((compiled.parent / "tpumlir.log").read_text())
     finding.tiu_instructions, finding.dma_instructions = facts["instructions"]["tiu"], facts["instructions"]["dma"]
     finding.bytes = facts["bytes"]
-    finding.processor_seconds = round(usage.ru_utime + usage.ru_stime, 2)
-    finding.peak_bytes = usage.ru_maxrss * 1024
+    finding.processor_seconds = round(usage.cpu, 2)
+    finding.peak_bytes = usage.peak
 
 
 def _compare(network: Network, source: Path, compiled: Path, finding: Finding) -> None:
