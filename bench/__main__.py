@@ -147,6 +147,7 @@ def main() -> int:
                 print(f"{network.name}: left out, its file is not in the cache", file=sys.stderr)
                 continue
             rows.append(measure(network, model, options.reference))
+            print(table(rows[-1:]).splitlines()[2], file=sys.stderr)
         except TpumlirError as error:
             failed.append(network.name)
             print(f"{network.name}: {error}", file=sys.stderr)
