@@ -219,6 +219,6 @@ def test_a_plugin_that_exits_when_it_is_called_is_a_fault_of_its_own(site: Any, 
 def test_conflicting_plugins_are_named_and_neither_is_imported(site: Any) -> None:
     for number in (1, 2):
         site.install(f"acme-{number}", {"tpumlir.frontends": {"same": "acme_claim:X"}}, {"acme_claim": "raise SystemExit(9)"})
-    with pytest.raises(PluginError, match="acme-1 1.0 and acme-2 1.0 both bring it"):
+    with pytest.raises(PluginError, match=r"acme-1 1.0 and acme-2 1.0 both bring it"):
         PluginManager.discover({}, [str(site.folder)]).get(FRONTEND, "same")
     assert "acme_claim" not in sys.modules
