@@ -15,6 +15,8 @@ from tpumlir_core.ir.text.lexer import quote
 _LIMITS = {"i64": 64, "si32": 32, "i32": 32}
 _PLAIN: dict[Any, str] = {int: "i64", float: "f64", bool: "bool", str: "str", tuple[int, ...]: "i64[]", tuple[float, ...]: "f64[]"}
 """Spelling of plain Python types, which operators of plugins may use."""
+_PLAINLY = {"i64": "an integer", "f64": "a number", "i64[]": "a list of integers", "f64[]": "a list of numbers"}
+"""What to call the values of other frameworks."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def python_value(spec: AttributeSpec, given: Any) -> Any:
         return given
     if spec.kind == "enum" and given in spec.choices:
         return given
-    raise ValueError(f"expected {_wanted(spec)}")
+    raise ValueError(f"expected {_PLAINLY.get(spec.kind) or _wanted(spec)}")
 
 
 def _wanted(spec: AttributeSpec) -> str:
