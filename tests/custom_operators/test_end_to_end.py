@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from tests.custom_operators.models import ABS_ADD, EXAMPLES, SWAP, normal, save, save_swap, session_of
+from tests.custom_operators.models import ABS_ADD, EXAMPLES, IDENTITY, SWAP, normal, operator_in, save, save_op, save_swap, session_of
 from tpumlir_core import api
 from tpumlir_core.checks import Verification
 from tpumlir_core.errors import UnsupportedError
@@ -75,6 +75,14 @@ def test_a_chip_without_its_kernel_says_so(tmp_path: Path) -> None:
     path = save(tmp_path / "n.onnx", [helper.make_node("AbsAdd", ["x", "x"], ["y"], "n", domain="acme")], {"x": normal(2, 3)}, ["y"], {})
     with pytest.raises(UnsupportedError, match=r"y_AbsAdd \(acme\.AbsAdd\)"):
         api.compile(path, chip="example", session=session_of(ABS_ADD))
+
+
+@pytest.mark.parametrize("chip", ["bm1684x", "example"])
+def test_a_decomposition_does_for_every_chip(tmp_path: Path, chip: str) -> None:
+    body = IDENTITY.replace("return x", "return x + x").replace("builder(top.Relu, self.input)", "builder(top.Add, self.input, self.input)")
+    inputs = {"x": normal(4, 30)}
+    path = save_op(tmp_path, inputs)
+    api.compile(path, chip=chip, verification=Verification(inputs, EXACT), session=session_of(operator_in(tmp_path, body)))
 
 
 def test_by_wheel(tmp_path: Path) -> None:
