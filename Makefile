@@ -39,6 +39,7 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.conformance
 	$(BIN)/python -m sweeps.networks
 	$(BIN)/python -m sweeps.mutants
+	$(BIN)/python -m sweeps.packages
 	$(BIN)/python -m sweeps.shapes
 
 # Cycles, seconds and memory of every network; REFERENCE names an environment in which tpu-mlir is installed.

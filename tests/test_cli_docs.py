@@ -16,7 +16,8 @@ from tpumlir_core.cli.main import COMMANDS, group
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
     "README.md", "CONTRIBUTING.md", "docs/user-guide.md", "docs/plugins/overview.md", "docs/plugins/custom-operator.md",
-    "docs/plugins/target.md", "docs/plugins/hooks.md",
+    "docs/plugins/target.md", "docs/plugins/hooks.md", "docs/plugins/tutorial.md", "docs/plugins/conformance-kit.md",
+    "docs/plugins/compatibility.md",
 ]
 
 

@@ -56,7 +56,7 @@ def recognizes_its_own(subject: Subject) -> None:
 
 
 def loads_valid_modules(subject: Subject) -> None:
-    """``load`` gives a Top module in which every type is what ``infer`` says, and lists every operator it knows."""
+    """``load`` gives a Top module in which every type is what ``infer`` says, under the name that the options give."""
     for example in examples_of(subject):
         module = _load(subject, example.path)
         verify(module, f"load({example.path.name})", CheckFailed)  # type: ignore[arg-type]
