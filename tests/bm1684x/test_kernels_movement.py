@@ -68,6 +68,15 @@ def test_pad(machine: Machine, data: Any, rank: int, mode: str) -> None:
     b.check(machine, b.op("Pad", b.input(*shape), paddings=tuple(pads), mode=mode, val=1.5), tolerance=0)
 
 
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric"])
+@pytest.mark.parametrize(("shape", "pads"), [
+    ((1, 1, 43844), (0, 0, 5, 0, 0, 4)), ((2, 3, 200, 201), (0, 0, 3, 2, 0, 0, 1, 4)), ((2, 3, 2, 4, 3), (0, 1, 0, 2, 1, 1, 0, 1, 2, 1)),
+])
+def test_pad_beyond_local_memory_and_of_many_axes(machine: Machine, shape: tuple[int, ...], pads: tuple[int, ...], mode: str) -> None:
+    b = Builder()
+    b.check(machine, b.op("Pad", b.input(*shape), paddings=pads, mode=mode, val=-2.5), tolerance=0)
+
+
 @pytest.mark.parametrize(("shape", "tile"), [((1, 3, 4, 5), (2, 3, 1, 2)), ((2, 3, 4), (1, 1, 70)), ((5,), (3,))])
 def test_tile(machine: Machine, shape: tuple[int, ...], tile: tuple[int, ...]) -> None:
     b = Builder()

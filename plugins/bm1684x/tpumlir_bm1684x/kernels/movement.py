@@ -12,6 +12,7 @@ from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 AXES = "nchw"
+FITTING = 0.9  # share of a lane that an operand and a result that cannot be cut may fill
 
 
 def view_axes(shape: Sequence[int], axis: int) -> tuple[tuple[int, ...], int] | None:
@@ -224,7 +225,9 @@ class PadKernel(Kernel):
         before, after = self._pads(op)
         if len(op.input.shape) > 4:
             return "a pad of more than four axes"
-        return "a negative pad" if min(*before, *after, 0) < 0 else None
+        if min(*before, *after, 0) < 0:
+            return "a negative pad"
+        return "padded axes that do not fit local memory whole" if self._least_bytes(op) > FITTING * arch().lane_bytes else None
 
     def constant_operands(self, op: Operation) -> frozenset[int]:
         return frozenset(range(1, len(op.operands)))
@@ -273,6 +276,22 @@ class PadKernel(Kernel):
             row = out.part(arch(), filled.with_axis(axis, from_, 1))
             place(e, out.part(arch(), filled.with_axis(axis, at, 1)), row)
         return filled.with_axis(axis, 0, whole)
+
+    def _least_bytes(self, op: Operation) -> int:
+        """Bytes a lane of the operand and the result when all but the padded axes are cut into pieces of 1."""
+        views = self.views(op, [])
+        assert views is not None
+        source, out = views.operands[0], views.results[0]
+        assert source is not None
+        kept = [axis for axis in range(4) if source[axis] != out[axis]]
+        whole = Box.whole((1, 1, 1, 1))
+        least = 0
+        for shape in (source, out):
+            box = whole
+            for axis in kept:
+                box = box.with_axis(axis, 0, shape[axis])
+            least += aligned_bytes(arch(), box.size, op.output.type.element)
+        return least
 
     @staticmethod
     def _pads(op: Operation) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Data movement through DMA alone: any slice, permutation, repetition, gathering and reversal between global tensors."""
+"""Data movement through DMA alone: slices, pads, permutations, repetition, gathering and reversal between global tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.common import is_weight
 from tpumlir_bm1684x.kernels.movement import slice_ranges
-from tpumlir_bm1684x.kernels.strided import LONGEST, dense_strides, strided_copy
+from tpumlir_bm1684x.kernels.strided import LONGEST, dense_strides, strided_copy, strided_fill
 from tpumlir_core.ir import Operation, WeightStore, top
 from tpumlir_sophgo.kernel import GlobalCall, GlobalKernel, KernelRegistry
 from tpumlir_sophgo.tensor import GlobalTensor
@@ -33,6 +33,34 @@ class SliceGlobal(GlobalKernel):
         strides = dense_strides(op.input.shape)
         indices = [np.arange(n) * step + first for n, (first, step) in zip(op.output.shape, ranges, strict=True)]
         copy_indexed(e, op, source.address, strides, indices, call.results[0].address)
+
+
+class PadGlobal(GlobalKernel):
+    """Pads of any mode and rank: a constant around the operand, or rows of the operand again."""
+
+    def supports(self, op: Operation) -> str | None:
+        assert isinstance(op, top.Pad)
+        if min(*op.paddings, 0) < 0:
+            return "a negative pad"
+        return None if op.output.type.elements and op.input.type.elements else "an empty operand or result"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset(range(1, len(op.operands)))
+
+    def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
+        assert isinstance(op, top.Pad)
+        source, out = call.operands[0], call.results[0]
+        assert source is not None
+        shape, element = op.input.shape, op.output.type.element
+        before, after = op.paddings[: len(shape)], op.paddings[len(shape) :]
+        if op.mode == "constant":
+            strides = dense_strides(op.output.shape)
+            first = sum(pad * stride for pad, stride in zip(before, strides, strict=True))
+            strided_fill(e, element, op.output.type.elements, out.address, op.val)
+            strided_copy(e, element, shape, out.address + first * element.bytes, strides, source.address, dense_strides(shape))
+            return
+        indices = [np.pad(np.arange(n), pads, op.mode) for n, *pads in zip(shape, before, after, strict=True)]
+        copy_indexed(e, op, source.address, dense_strides(shape), indices, out.address)
 
 
 def copy_indexed(
@@ -161,6 +189,7 @@ class ReverseGlobal(GlobalKernel):
 def register(registry: KernelRegistry) -> None:
     """Add the kernels of this family."""
     registry.add("tpu.Slice", SliceGlobal())
+    registry.add("tpu.Pad", PadGlobal())
     registry.add("tpu.Permute", PermuteGlobal())
     registry.add("tpu.Tile tpu.Expand", RepeatGlobal())
     registry.add("tpu.Gather", GatherGlobal())
