@@ -13,6 +13,8 @@ Shape = tuple[int, ...]
 EXTENTS = (1, 1, 2, 3, 4, 5, 7, 9, 16, 17, 31, 33, 63, 64, 65, 70, 100, 127, 128, 130, 200, 257, 300, 512, 1000, 1025)
 SMALL, LARGE = 20_000, 6_000_000
 """Elements of a tensor: what the emulator does at once, and what no local memory holds."""
+FIELD = 65_535
+"""The largest number that a size field of a command takes."""
 PRODUCTS = 40_000_000
 """Multiplications of a convolution or matrix product that the emulator does in a second or two."""
 
@@ -62,12 +64,23 @@ class Draw:
     def shape(self, least: int = 1, most: int = 5, budget: int | None = None) -> Shape:
         """Of ``least`` to ``most`` axes, within the budget."""
         limit = budget or self.budget
+        if limit > FIELD and self.integer(0, 2) == 0:
+            return self._long(least, most, limit)
         shape = [self.pick(EXTENTS) for _ in range(self.integer(least, most))]
         if limit > SMALL and shape:
             shape[self.integer(0, len(shape) - 1)] *= self.pick((1, 8, 64, 500))
         while math.prod(shape) > limit:
             at = int(np.argmax(shape))
             shape[at] = max(1, shape[at] // self.integer(2, 5))
+        return tuple(shape)
+
+    def _long(self, least: int, most: int, limit: int) -> Shape:
+        """One extent beyond what size fields take, the others small."""
+        shape = [self.pick((1, 2, 3, 5)) for _ in range(max(1, self.integer(least, min(most, 4))))]
+        at = self.integer(0, len(shape) - 1)
+        shape[at] = self.pick((FIELD, FIELD + 1, 70_000, 100_003))
+        if math.prod(shape) > limit:
+            shape = [extent if i == at else 1 for i, extent in enumerate(shape)]
         return tuple(shape)
 
     def image(self, channels: int | None = None) -> Shape:
