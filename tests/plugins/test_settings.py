@@ -222,3 +222,21 @@ def test_conflicting_plugins_are_named_and_neither_is_imported(site: Any) -> Non
     with pytest.raises(PluginError, match=r"acme-1 1.0 and acme-2 1.0 both bring it"):
         PluginManager.discover({}, [str(site.folder)]).get(FRONTEND, "same")
     assert "acme_claim" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("install", "./nothing-here"), "pip install ./nothing-here failed"),
+        (("uninstall", "nothing"), "no plugin and no distribution with plugins is called 'nothing'"),
+        (("uninstall", "numpy"), "it is part of tpumlir-core"),
+        (("uninstall", "laid-out"), "acme 1.0 is still found: it is not installed by pip"),
+        (("uninstall", "twice"), "acme 1.0 and acme-2 1.0 bring it; name the distribution"),
+    ],
+)
+def test_what_pip_cannot_do_is_one_line(site: Any, tpumlir: Any, arguments: tuple[str, ...], said: str) -> None:
+    site.install("acme", {RUNNERS: {"laid-out": "acme_pip:Good", "twice": "acme_pip:Good"}}, {"acme_pip": SOURCE})
+    site.install("acme-2", {RUNNERS: {"twice": "acme_pip:Good"}})
+    result = tpumlir("plugins", *arguments)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.stderr
+    assert said in result.stderr

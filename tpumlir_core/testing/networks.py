@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.ir import Array, Module
+from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_core.testing.cases import Batch, Case, Operand, batch
 
 
@@ -24,3 +27,11 @@ def reference(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The network's outputs by the core's reference."""
     arrays = NumpyInterpreter().run(module, inputs)
     return {value.name: arrays[value.name] for value in module.function.outputs}
+
+
+def ranges(sample: Batch) -> dict[str, CalibratedRange]:
+    """The least and greatest value of every tensor: calibration on a sample's own inputs."""
+    arrays = NumpyInterpreter().run(sample.module, sample.inputs)
+    return {
+        name: CalibratedRange(float(np.abs(array).max()) or 1.0, float(array.min()), float(array.max())) for name, array in arrays.items()
+    }

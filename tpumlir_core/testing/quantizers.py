@@ -7,15 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tpumlir_core.errors import InputError, UnsupportedError
-from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.ir import Module, Operation
 from tpumlir_core.ir.verify import verify
 from tpumlir_core.lowering import KEPT
-from tpumlir_core.plugins.extension_points import Artifact, CalibratedRange, LoweringOptions, Quantizer, Target
+from tpumlir_core.plugins.extension_points import Artifact, LoweringOptions, Quantizer, Target
 from tpumlir_core.testing.cases import Batch
 from tpumlir_core.testing.frontends import text
 from tpumlir_core.testing.kit import Check, CheckFailed, Subject, only_errors, require
-from tpumlir_core.testing.networks import reference, small_networks
+from tpumlir_core.testing.networks import ranges, reference, small_networks
 from tpumlir_core.verify import compare_tensors
 
 SIMILARITY = (0.95, 0.70)
@@ -92,7 +91,7 @@ def lowers_the_same_twice(subject: Subject) -> None:
 def refuses_what_the_target_cannot(subject: Subject) -> None:
     """What the target refuses is listed in one UnsupportedError, by name."""
     for where, sample, mode in _samples(subject):
-        options = LoweringOptions(mode, calibration=_ranges(sample))
+        options = LoweringOptions(mode, calibration=ranges(sample))
         with only_errors(subject, f"{where} for a target that can do nothing", UnsupportedError):
             _quantizer(subject).lower(sample.module, NoChip(), options)
             raise CheckFailed(f"{where}: a target that refuses every operation is not asked, or its refusal is ignored")
@@ -120,15 +119,8 @@ def _samples(subject: Subject) -> Iterator[tuple[str, Batch, str]]:
 
 
 def _lower(subject: Subject, sample: Batch, mode: str) -> Module:
-    options = LoweringOptions(mode, calibration=_ranges(sample))
+    options = LoweringOptions(mode, calibration=ranges(sample))
     return _quantizer(subject).lower(sample.module, AnyChip(), options)
-
-
-def _ranges(sample: Batch) -> dict[str, CalibratedRange]:
-    arrays = NumpyInterpreter().run(sample.module, sample.inputs)
-    return {
-        name: CalibratedRange(float(np.abs(array).max()) or 1.0, float(array.min()), float(array.max())) for name, array in arrays.items()
-    }
 
 
 def _quantizer(subject: Subject) -> Quantizer:

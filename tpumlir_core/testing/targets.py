@@ -12,9 +12,9 @@ from tpumlir_core.ir import Array, Module
 from tpumlir_core.lowering import KEPT, to_tpu
 from tpumlir_core.plugins import QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.extension_points import Artifact, LoweringOptions, Runner, Target
-from tpumlir_core.testing.cases import Case, batch, cases
+from tpumlir_core.testing.cases import Batch, Case, batch, cases
 from tpumlir_core.testing.kit import Check, CheckFailed, CheckSkipped, Subject, describe, only_errors, place, require
-from tpumlir_core.testing.networks import reference
+from tpumlir_core.testing.networks import ranges, reference
 from tpumlir_core.verify import compare_tensors
 
 TOLERANCES = {"F32": (0.9999, 0.999), "F16": (0.999, 0.98), "BF16": (0.99, 0.90)}
@@ -78,7 +78,7 @@ def _failures(subject: Subject, some: Sequence[Case], mode: str) -> Iterator[str
     sample = batch(some)
     expected = reference(sample.module, sample.inputs)
     try:
-        found = _run(subject, sample.module, sample.inputs, mode)
+        found = _run(subject, sample, mode)
     except CheckSkipped:
         raise
     except (Exception, SystemExit) as error:
@@ -113,12 +113,11 @@ def compiles_the_same_twice(subject: Subject) -> None:
     """The same network gives the same bytes, and the runner the same numbers."""
     for mode in _target(subject).modes():
         some = _some(subject, mode)
-        first, second = (_compile(subject, batch(some).module, mode) for _ in range(2))
+        first, second = (_compile(subject, batch(some), mode) for _ in range(2))
         if first.data != second.data:
-            alone = [case for case in some if len({_compile(subject, batch([case]).module, mode).data for _ in range(2)}) > 1]
+            alone = [case for case in some if len({_compile(subject, batch([case]), mode).data for _ in range(2)}) > 1]
             raise CheckFailed(f"compile gives other bytes the second time: {'; '.join(map(str, alone or some))} in {mode}")
-        sample = batch(some)
-        once, again = (_run(subject, batch(some).module, sample.inputs, mode) for _ in range(2))
+        once, again = (_run(subject, batch(some), mode) for _ in range(2))
         for name in once:
             told = f"{some[int(name.partition('.')[0])]} in {mode}: running the same file twice gives two results"
             require(np.array_equal(once[name], again[name], equal_nan=True), told)
@@ -128,7 +127,7 @@ def reads_its_own_files(subject: Subject) -> None:
     """``recognizes``, ``disassemble`` and ``profile`` take what ``compile`` makes; what is cut off raises InputError."""
     target = _target(subject)
     mode = next(iter(target.modes()))
-    data = _compile(subject, batch(_some(subject, mode)).module, mode).data
+    data = _compile(subject, batch(_some(subject, mode)), mode).data
     for size in (0, 4, len(data) // 2, len(data) - 1, len(data)):
         cut = data[:size]
         path = subject.file("compiled", cut)
@@ -183,24 +182,25 @@ def _quantizer(subject: Subject, mode: str) -> str | None:
     return next((name for name, quantizer in subject.plugins.load_all(QUANTIZER) if mode in quantizer.modes()), None)
 
 
-def _compile(subject: Subject, module: Module, mode: str) -> Artifact:
+def _compile(subject: Subject, sample: Batch, mode: str) -> Artifact:
     """Lower and compile: F32 as it stands, so that what is tried is the operation itself."""
     target = _target(subject)
     if mode == "F32":
-        return target.compile(to_tpu(module, target.name, mode))
+        return target.compile(to_tpu(sample.module, target.name, mode))
     name = _quantizer(subject, mode)
     if name is None:
         raise CheckSkipped(f"no installed quantizer lowers to {mode}")
-    return target.compile(subject.plugins.get(QUANTIZER, name).lower(module, target, LoweringOptions(mode)))
+    options = LoweringOptions(mode, calibration=ranges(sample))
+    return target.compile(subject.plugins.get(QUANTIZER, name).lower(sample.module, target, options))
 
 
-def _run(subject: Subject, module: Module, inputs: Mapping[str, Array], mode: str) -> dict[str, Array]:
-    data = _compile(subject, module, mode).data
+def _run(subject: Subject, sample: Batch, mode: str) -> dict[str, Array]:
+    data = _compile(subject, sample, mode).data
     path = subject.file("compiled", data)
     for _, runner in _runners(subject):
         if runner.recognizes(path, data[:HEAD_BYTES]):
             try:
-                return runner.run(path, inputs)
+                return runner.run(path, sample.inputs)
             except PluginError as error:
                 raise CheckFailed(f"the runner fails: {error}") from error
     raise CheckSkipped("no installed runner recognizes its files; give the target one (group tpumlir.runners)")
