@@ -67,6 +67,14 @@ def test_one_row_beyond_a_lane(machine: Machine) -> None:
     b.check(machine, b.op("Relu", b.input(1, 1, 1, 200_000)))
 
 
+def test_operations_that_need_a_lane_almost_alone_wait_for_what_was_there_before(machine: Machine) -> None:
+    b = Builder()
+    x = b.input(1, 1, 21_900)
+    for _ in range(3):
+        x = b.op("Pad", x, paddings=(0, 0, 128, 0, 0, 127), mode="reflect")
+    b.check(machine, x, tolerance=0)
+
+
 def test_memory_of_dead_values_is_used_again() -> None:
     b = Builder()
     x = b.input(1, 64, 400, 400)

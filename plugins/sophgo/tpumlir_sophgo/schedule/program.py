@@ -95,7 +95,7 @@ class Scheduler:
 
     # --- placement ------------------------------------------------------------------------------------------------
     def _schedule(self, plan: Plan) -> None:
-        """Place a group; where that fails cut it finer, and then into two groups."""
+        """Place a group; where that fails cut it finer, and then into two groups; an operation by itself after an idle step."""
         if self._place(plan):
             return
         for attempt, finer in enumerate(self.partitioner.finer(plan)):
@@ -105,6 +105,9 @@ class Scheduler:
                 break
         nodes = plan.group.nodes
         if len(nodes) == 1:
+            self._start.append(self._start[-1])  # the step in which the group before stores what it made
+            if self._place(plan):
+                return
             raise UnsupportedError(f"{nodes[0].op.name} ({nodes[0].op.opcode}) does not fit local memory however it is cut")
         first, half = nodes[0].index, nodes[len(nodes) // 2].index
         for part in (self.partitioner.run(*self.weights, first, half), self.partitioner.run(*self.weights, half, first + len(nodes))):
