@@ -58,6 +58,23 @@ def test_exchange_beyond_local_memory_and_of_images(machine: Machine, shape: tup
     b.check(machine, b.op("Permute", b.op("Relu", b.input(*shape)), order=order), tolerance=0)
 
 
+@pytest.mark.parametrize(("shape", "order"), [
+    ((1, 70, 2, 2, 9, 11), (0, 1, 4, 2, 5, 3)), ((2, 32, 36, 4), (0, 3, 2, 1)), ((300, 2, 6, 2), (0, 2, 1, 3)), ((3, 5, 7), (2, 1, 0)),
+    ((2, 66, 5, 7), (0, 1, 3, 2)), ((3, 66, 4, 5, 6), (0, 1, 4, 3, 2)), ((9, 3, 40), (1, 0, 2)),
+])
+def test_permutation_within_lanes(machine: Machine, shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    b = Builder()
+    b.check(machine, b.op("Relu", b.op("Permute", b.op("AddConst", b.input(*shape), const_val=1.5), order=order)), tolerance=1e-6)
+
+
+def test_permutation_within_lanes_of_a_part_of_a_tile(machine: Machine) -> None:
+    b = Builder()
+    x = b.op("AddConst", b.input(1, 66, 12, 9), const_val=1.5)
+    wide = b.op("Pad", x, paddings=(0, 0, 1, 1, 0, 0, 1, 1), mode="edge")
+    part = b.op("Slice", x, offset=(0, 0, 2, 1), steps=(1, 1, 2, 2), ends=(1, 66, 12, 9))
+    b.check(machine, wide, b.op("Permute", part, order=(0, 1, 3, 2)), b.op("Permute", x, order=(0, 1, 3, 2)), tolerance=1e-6)
+
+
 @given(data=st.data(), rank=st.integers(1, 4), mode=st.sampled_from(["constant", "edge", "reflect", "symmetric"]))
 @settings(max_examples=40, deadline=None)
 def test_pad(machine: Machine, data: Any, rank: int, mode: str) -> None:
@@ -77,7 +94,10 @@ def test_pad_beyond_local_memory_and_of_many_axes(machine: Machine, shape: tuple
     b.check(machine, b.op("Pad", b.input(*shape), paddings=pads, mode=mode, val=-2.5), tolerance=0)
 
 
-@pytest.mark.parametrize(("shape", "tile"), [((1, 3, 4, 5), (2, 3, 1, 2)), ((2, 3, 4), (1, 1, 70)), ((5,), (3,))])
+@pytest.mark.parametrize(("shape", "tile"), [
+    ((1, 3, 4, 5), (2, 3, 1, 2)), ((2, 3, 4), (1, 1, 70)), ((5,), (3,)), ((2, 66, 1), (1, 1, 211)), ((3, 7, 70000), (1, 2, 1)),
+    ((1, 5), (9, 1)), ((700, 3, 5), (1, 30, 1)), ((2, 1, 3), (1, 70000, 1)),
+])
 def test_tile(machine: Machine, shape: tuple[int, ...], tile: tuple[int, ...]) -> None:
     b = Builder()
     b.check(machine, b.op("Tile", b.input(*shape), tile=tile), tolerance=0)

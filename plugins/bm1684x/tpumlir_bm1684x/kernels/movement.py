@@ -1,4 +1,4 @@
-"""Data movement: concatenation, slices and pads inside local memory; permutation, repetition and gathering through DMA."""
+"""Data movement inside local memory: concatenation, slices and pads."""
 
 from __future__ import annotations
 
@@ -146,78 +146,6 @@ def _plain_cuts(rank: int) -> tuple[int, int, int]:
     return {0: (0, 0, 0), 1: (0, 1, 1), 2: (1, 2, 2), 3: (1, 2, 2), 4: (1, 2, 3)}[rank]
 
 
-def merged_axes(shape: Sequence[int], order: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The fewest axes that give the same permutation: sizes, and the order of those axes in the result."""
-    order = [i for i in order if shape[i] != 1]
-    runs: list[list[int]] = []
-    for i in order:
-        previous = max((j for j in order if j < i), default=-1)
-        if runs and runs[-1][-1] == previous:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    place_of = {run[0]: number for number, run in enumerate(sorted(runs))}
-    return [prod(shape[i] for i in run) for run in sorted(runs)], [place_of[run[0]] for run in runs]
-
-
-class TransposeKernel(Kernel):
-    """Exchange of the last two (merged) axes, across the lanes: (n, c, 1, w) becomes (n, w, 1, c)."""
-
-    def supports(self, op: Operation) -> str | None:
-        if not op.output.type.elements:
-            return "an empty result"
-        return None if self._sizes(op) else "a permutation that is no exchange of the last axes, in place"
-
-    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
-        sizes = self._sizes(op)
-        assert sizes is not None
-        n, c, w = sizes
-        operand = (n, c, 1, w)
-        if known[0] is not None and known[0][:2] == (n, c):
-            operand = known[0]  # rows of the standard layout are contiguous
-        return Views((operand,), ((n, w, 1, c),))
-
-    def splits(self, op: Operation, views: Views) -> str:
-        operand = views.operands[0]
-        assert operand is not None
-        return "ncw" if operand[2] == 1 else "n"
-
-    def input_slices(self, op: Operation, views: Views, out: Box) -> list[Box | None]:
-        operand = views.operands[0]
-        assert operand is not None
-        if operand[2] != 1:
-            return [Box.whole(operand).with_axis(0, out.start[0], out.size[0])]
-        start, size = out.start, out.size
-        return [Box((start[0], start[3], 0, start[1]), (size[0], size[3], 1, size[1]))]
-
-    def scratch(self, op: Operation, tile: Tile) -> int:
-        source = tile.operands[0]
-        assert source is not None
-        return 0 if self._ready(source) else aligned_bytes(arch(), source.shape, source.element)
-
-    def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
-        source = tile.operands[0]
-        assert source is not None
-        if not self._ready(source):
-            packed = LocalTensor.aligned(arch(), tile.scratch, source.shape, source.element)
-            place(e, packed, source)
-            source = packed
-        n, c, h, w = source.shape
-        e.transpose(tile.results[0], LocalTensor.aligned(arch(), source.address, (n, c, 1, h * w), source.element))
-
-    @staticmethod
-    def _ready(source: LocalTensor) -> bool:
-        return source.lane == 0 and source.is_aligned(arch())
-
-    @staticmethod
-    def _sizes(op: Operation) -> tuple[int, int, int] | None:
-        assert isinstance(op, top.Permute)
-        sizes, order = merged_axes(op.input.shape, op.order)
-        if order == [1, 0]:
-            return 1, sizes[0], sizes[1]
-        return (sizes[0], sizes[1], sizes[2]) if order == [0, 2, 1] else None
-
-
 class PadKernel(Kernel):
     """Pads of any mode, up to four axes; the padded axes stay whole."""
 
@@ -310,5 +238,4 @@ def register(registry: KernelRegistry) -> None:
     """Add the kernels of this family."""
     registry.add("tpu.Concat", ConcatKernel())
     registry.add("tpu.Slice", SliceKernel())
-    registry.add("tpu.Permute", TransposeKernel())
     registry.add("tpu.Pad", PadKernel())
