@@ -98,3 +98,57 @@ def test_samples_are_finite_and_for_every_operation_that_has_operands() -> None:
         sample = batch(cases(opcode.removeprefix("top.")))
         for name, array in reference(sample.module, sample.inputs).items():
             assert np.isfinite(array).all(), (opcode, name)
+
+
+INTERPRETER = """
+    from tpumlir_core.interpreter import NumpyInterpreter
+
+    class Runs(NumpyInterpreter):
+        '''Runs networks.'''
+
+        def run(self, module, inputs):
+            BODY
+"""
+OTHERS = (
+    ("interpreter", "for x in inputs.values(): x += 1\n            return super().run(module, inputs)", "computes the same twice",
+     "run(a ReLU) writes to its input"),
+    ("interpreter", "return {k: v + 1 for k, v in super().run(module, inputs).items()}", "computes every tensor", "the reference: 0.0"),
+    ("executor", "return {k: v for k, v in super().run(module, inputs).items() if k != '1.0'}", "computes every tensor",
+     "run(a sum and a product) does not give 1.0"),
+    ("executor", "return super().run(module, {n: inputs[n].ravel()[:10] for n in ('0.operand0',)})", "refuses bad inputs", "KeyError"),
+)
+
+
+@pytest.mark.parametrize(("kind", "body", "name", "said"), OTHERS)
+def test_faults_of_kinds_without_a_template(
+    site: Any, request: pytest.FixtureRequest, kind: str, body: str, name: str, said: str
+) -> None:
+    module = f"acme_runs_{request.node.callspec.indices['body']}"
+    site.install("acme", {f"tpumlir.{kind}s": {"runs": f"{module}:Runs"}}, {module: INTERPRETER.replace("BODY", body)})
+    if kind == "executor":  # an interpreter of Tpu modules, in a class of its own
+        source = (site.folder / f"{module}.py").read_text()
+        source = source.replace("(NumpyInterpreter)", "(NumpyInterpreter, Executor)")
+        (site.folder / f"{module}.py").write_text(f"from tpumlir_core.plugins.extension_points import Executor\n{source}")
+    (check,) = (check for check in checks_of(kind) if check.name == name)
+    outcome = check.outcome(Subject(kind, "runs"))
+    assert outcome.state is State.FAILED
+    assert said in outcome.message
+
+
+def test_a_command_without_help_is_told(site: Any) -> None:
+    source = "import click\n\n\n@click.command()\ndef mute():\n    pass\n"
+    site.install("acme", {"tpumlir.commands": {"mute": "acme_mute:mute"}}, {"acme_mute": source})
+    (check,) = (check for check in checks_of("command") if check.name == "explains itself")
+    outcome = check.outcome(Subject("command", "mute"))
+    assert (outcome.state, outcome.message) == (State.FAILED, "the command mute has no help: give its function a docstring")
+
+
+def test_a_target_without_a_table_is_tried_on_what_it_supports(site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_package("target", "bad-target", tmp_path)
+    module = folder / "tpumlir_bad_target.py"
+    module.write_text(module.read_text().replace("def operators(", "def others(").replace("np.sqrt", "np.cbrt"))
+    lay_out(folder, site.folder)
+    monkeypatch.delitem(sys.modules, module.stem, raising=False)
+    outcomes = {outcome.check: outcome for outcome in run_kit("target", "bad-target")}
+    assert outcomes["declares what it does"].state is State.SKIPPED
+    assert outcomes["computes every operator"].message.startswith("4 of 20 samples are wrong: Sqrt(")

@@ -130,6 +130,7 @@ def test_required_plugins_must_be_healthy(site: Any, tmp_path: Path, tpumlir: An
             assert "require" not in result.stderr
     assert tpumlir("plugins", "list").returncode == 0
     assert tpumlir("--help").returncode == 0
+    assert said in json.loads(tpumlir("plugins", "doctor", "--json").stdout)["required"]
 
 
 def test_disable_and_enable_are_the_users_settings(site: Any, tmp_path: Path, tpumlir: Any) -> None:

@@ -91,12 +91,22 @@ def doctor(as_json: bool) -> int:
     operator_set(manager).all()  # and operators may clash by what they are called in models
     plugins = manager.plugins()
     sick = [plugin for plugin in plugins if plugin.health not in (Health.OK, Health.DISABLED)]
+    lacking = _lacking()
     if as_json:
-        print_json({"healthy": not sick, "plugins": [facts_of(plugin) for plugin in plugins]})
+        print_json({"healthy": not (sick or lacking), "required": lacking, "plugins": [facts_of(plugin) for plugin in plugins]})
     else:
         _print_plugins(plugins)
-        click.echo(f"{len(plugins)} plugins, {len(sick)} with a fault")
-    return 1 if sick else 0
+        click.echo(f"{len(plugins)} plugins, {len(sick)} with a fault{f'; {lacking}' if lacking else ''}")
+    return 1 if sick or lacking else 0
+
+
+def _lacking() -> str:
+    """What is wrong with the plugins that the settings require, "" when nothing is."""
+    try:
+        PluginManager.discover()
+    except PluginError as error:
+        return str(error)
+    return ""
 
 
 def plugins_called(name: str, manager: PluginManager) -> list[Plugin]:

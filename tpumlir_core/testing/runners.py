@@ -34,11 +34,11 @@ def runs_files(subject: Subject) -> None:
         copies = {name: array.copy() for name, array in example.inputs.items()}
         first, second = (_runner(subject).run(example.path, example.inputs) for _ in range(2))
         where = f"run({example.path.name})"
+        for name, copy in copies.items():
+            require(np.array_equal(copy, example.inputs[name]), f"{where} writes to its input {name}")
         for name, array in first.items():
             require(isinstance(array, np.ndarray), f"{where}: the output {name} is {type(array).__name__}, not an array")
             require(np.array_equal(array, second[name], equal_nan=True), f"{where}: the output {name} is another one the second time")
-        for name, copy in copies.items():
-            require(np.array_equal(copy, example.inputs[name]), f"{where} writes to its input {name}")
         missing = sorted(set(example.outputs) - set(first))
         require(not missing, f"{where} does not give the output {', '.join(missing)}")
         if example.outputs:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tpumlir_core.errors import InputError, PluginError
+from tpumlir_core.errors import InputError, PluginError, UnsupportedError
 from tpumlir_core.files import HEAD_BYTES
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.lowering import KEPT, to_tpu
 from tpumlir_core.plugins import QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.extension_points import Artifact, LoweringOptions, Runner, Target
-from tpumlir_core.testing.cases import Batch, Case, batch, cases
+from tpumlir_core.testing.cases import Batch, Case, batch, cases, sampled_operations
 from tpumlir_core.testing.kit import Check, CheckFailed, CheckSkipped, Subject, describe, only_errors, place, require
 from tpumlir_core.testing.networks import ranges, reference
 from tpumlir_core.verify import compare_tensors
@@ -38,7 +38,10 @@ def says_what_it_is(subject: Subject) -> None:
 def declares_what_it_does(subject: Subject) -> None:
     """``operators`` has an answer for every mode, and ``supports`` says the same, with a reason where it is no."""
     target = _target(subject)
-    table = target.operators()
+    try:
+        table = target.operators()
+    except UnsupportedError as error:
+        raise CheckSkipped(f"{error}; give it a method `operators`, for `tpumlir ops`") from error
     require(table, "operators() lists nothing")
     for opcode, answers in table.items():
         told = f"operators()[{opcode!r}] answers for {sorted(answers)}, the modes are {sorted(target.modes())}"
@@ -150,8 +153,13 @@ def refuses_what_it_cannot(subject: Subject) -> None:
 
 
 def _declared(target: Target) -> list[tuple[str, str]]:
-    """Operation and mode, for everything that the target's table says yes to."""
-    return [(opcode, mode) for opcode, answers in sorted(target.operators().items()) for mode, reason in answers.items() if reason is None]
+    """Operation and mode, for everything that the target says yes to."""
+    try:
+        table = target.operators()
+    except UnsupportedError:  # it need not have one: then what it supports is asked for every sample
+        tried = [(opcode, mode) for opcode in sampled_operations() for mode in target.modes()]
+        return [(opcode, mode) for opcode, mode in tried if any(_refusal(target, case, mode) is None for case in cases(opcode))]
+    return [(opcode, mode) for opcode, answers in sorted(table.items()) for mode, reason in answers.items() if reason is None]
 
 
 def _refusal(target: Target, case: Case, mode: str) -> str | None:
