@@ -152,3 +152,16 @@ def test_a_target_without_a_table_is_tried_on_what_it_supports(site: Any, tmp_pa
     outcomes = {outcome.check: outcome for outcome in run_kit("target", "bad-target")}
     assert outcomes["declares what it does"].state is State.SKIPPED
     assert outcomes["computes every operator"].message.startswith("4 of 20 samples are wrong: Sqrt(")
+
+
+def test_a_plugin_in_a_single_file_is_checked_too(tpumlir: Any, tmp_path: Path) -> None:
+    source = (write_package("op", "acme-file", tmp_path) / "tpumlir_acme_file.py").read_text()
+    file = tmp_path / "work" / "swish.py"
+    file.write_text(source)
+    good = tpumlir("plugins", "check", "acme_file.AcmeFile", "--plugin", "swish.py")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "9 passed, 0 failed, 2 skipped" in good.stdout
+    file.write_text(source.replace("top.Mul", "top.Add"))
+    bad = tpumlir("plugins", "check", "acme_file.AcmeFile", "--plugin", "swish.py")
+    assert bad.returncode == 1
+    assert "failed  decomposes into the same: acme_file.AcmeFile(1x3x4x5): decompose does not compute" in bad.stdout

@@ -55,13 +55,13 @@ def uninstall(name: str) -> None:
 def enable(name: str) -> None:
     """Take the word NAME (a plugin, kind:name or a distribution) out of what your settings switch off."""
     path, table = _settings()
-    kept = [word for word in table.get("disable", []) if canonical(word) != canonical(name)]
+    disabled = table.get("disable", [])
+    kept = [word for word in disabled if canonical(word) != canonical(name)]
+    if kept == disabled:  # else it may be a word for what is not installed any more
+        plugins_called(name, PluginManager.discover(required=False))
     if "plugins" in table and name not in table["plugins"]:
         table["plugins"] = [*table["plugins"], name]
-    if kept or "disable" in table:
-        table["disable"] = kept
-    plugins_called(name, PluginManager.discover(required=False))
-    write_user_file(path, table)
+    write_user_file(path, {**table, "disable": kept})
     off = [plugin for plugin in plugins_called(name, PluginManager.discover(required=False)) if plugin.health is Health.DISABLED]
     if off:
         raise PluginError(f"{off[0].kind} {off[0].name} of {off[0].origin} is still off: {off[0].reason}")

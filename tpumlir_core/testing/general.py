@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from tpumlir_core.plugins.finder import canonical
 from tpumlir_core.plugins.health import CORE
-from tpumlir_core.testing.kit import Check, CheckFailed, CheckSkipped, Subject, require
+from tpumlir_core.testing.kit import FILE_MODULE, Check, CheckFailed, CheckSkipped, Subject, require
 
 IMPORT_SECONDS = 0.15
 """What importing a plugin may take beyond the core's own import."""
@@ -31,6 +31,7 @@ def loads(subject: Subject) -> None:
 
 def imports_clean(subject: Subject) -> None:
     """Importing it takes less than 150 ms beyond the core, imports nothing heavy, changes and prints nothing."""
+    subject.require_metadata()
     facts: dict[str, Any] = {}
     for _ in range(ATTEMPTS):
         found = _probe(subject)
@@ -58,6 +59,7 @@ def _probe(subject: Subject) -> dict[str, Any]:
 
 def names_itself_well(subject: Subject) -> None:
     """Its name is lower case, and its distribution says which versions of tpumlir-core it works with."""
+    subject.require_metadata()
     candidate = subject.plugin.candidate
     plain = _NAME.fullmatch(subject.name)
     require(plain, f"entry point {subject.name!r} of {candidate.distribution}: use lower-case letters, digits, '-', '_' and '.'")
@@ -103,7 +105,7 @@ def is_documented(subject: Subject) -> None:
     if subject.kind.contract.startswith("tpumlir_core."):
         cls = subject.extension if subject.kind.of_classes else type(subject.extension)
         require(cls.__dict__.get("__doc__"), f"class {cls.__module__}.{cls.__qualname__} has no docstring of its own")
-    if canonical(candidate.distribution) == CORE:
+    if canonical(candidate.distribution) == CORE or candidate.package.startswith(FILE_MODULE):
         return
     facts = metadata.metadata(candidate.distribution).json
     require(facts.get("summary"), f"{candidate.distribution} has no description in its pyproject.toml")

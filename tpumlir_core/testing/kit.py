@@ -17,6 +17,9 @@ from tpumlir_core.errors import PluginError, TpumlirError
 from tpumlir_core.plugins import Kind, Plugin, PluginManager, kind_named
 from tpumlir_core.plugins.state import changes, global_state
 
+FILE_MODULE = "tpumlir_file_"
+"""What the modules of single plugin files are called."""
+
 
 class CheckFailed(AssertionError):
     """The plugin breaks a promise; the message says which one and where."""
@@ -58,6 +61,11 @@ class Subject:
     def plugin(self) -> Plugin:
         """The plugin as found, with its health now. Raises PluginError when there is none of that name."""
         return self.plugins.find(self.kind, self.name)
+
+    def require_metadata(self) -> None:
+        """Raises CheckSkipped for a plugin of a single file (``--plugin``), which has none."""
+        if self.plugin.candidate.package.startswith(FILE_MODULE):
+            raise CheckSkipped(f"{self.plugin.candidate.distribution} is a single file: it has no metadata")
 
     @cached_property
     def extension(self) -> Any:
