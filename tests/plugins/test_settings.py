@@ -152,6 +152,9 @@ def test_disable_and_enable_are_the_users_settings(site: Any, tmp_path: Path, tp
     assert f"runner a of acme 1.0 is still off: switched off by {file}" in still.stderr
     assert tpumlir("plugins", "enable", "runner:a", **home).returncode == 0
     assert states() == {"frontend": "ok", "runner": "ok"}
+    file.write_text('disable = ["gone"]\n')  # a plugin that is not installed any more
+    assert tpumlir("plugins", "enable", "gone", **home).returncode == 0
+    assert "gone" not in file.read_text()
     unknown = tpumlir("plugins", "disable", "nothing", **home)
     assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
 

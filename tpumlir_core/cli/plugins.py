@@ -111,16 +111,21 @@ def _lacking() -> str:
 
 def plugins_called(name: str, manager: PluginManager) -> list[Plugin]:
     """Plugins by entry-point name, ``kind:name`` or distribution. Raises PluginError when there is none."""
+    found = matching(name, manager)
+    if not found:
+        raise PluginError(f"no plugin and no distribution with plugins is called {name!r}; see `tpumlir plugins list`")
+    return found
+
+
+def matching(name: str, manager: PluginManager) -> list[Plugin]:
+    """The same, empty when there is none."""
     from tpumlir_core.plugins.finder import canonical
 
     def meant(plugin: Plugin) -> bool:
         distribution = canonical(plugin.candidate.distribution)
         return name in (plugin.name, f"{plugin.kind}:{plugin.name}") or canonical(name) == distribution
 
-    found = [plugin for plugin in manager.plugins() if meant(plugin)]
-    if not found:
-        raise PluginError(f"no plugin and no distribution with plugins is called {name!r}; see `tpumlir plugins list`")
-    return found
+    return [plugin for plugin in manager.plugins() if meant(plugin)]
 
 
 def facts_of(plugin: Plugin) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tpumlir_core.cli.plugins import plugins_called
+from tpumlir_core.cli.plugins import matching, plugins_called
 from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.plugins import Health, Plugin, PluginManager
 from tpumlir_core.plugins.finder import canonical
@@ -62,7 +62,7 @@ def enable(name: str) -> None:
     if "plugins" in table and name not in table["plugins"]:
         table["plugins"] = [*table["plugins"], name]
     write_user_file(path, {**table, "disable": kept})
-    off = [plugin for plugin in plugins_called(name, PluginManager.discover(required=False)) if plugin.health is Health.DISABLED]
+    off = [plugin for plugin in matching(name, PluginManager.discover(required=False)) if plugin.health is Health.DISABLED]
     if off:
         raise PluginError(f"{off[0].kind} {off[0].name} of {off[0].origin} is still off: {off[0].reason}")
     click.echo(f"{name} is enabled (settings: {path})")
