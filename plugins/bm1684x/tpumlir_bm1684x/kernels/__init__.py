@@ -8,7 +8,7 @@ from tpumlir_sophgo.kernel import KernelRegistry
 
 FAMILIES = (
     "activation", "arg", "binary", "channel", "compare", "convolution", "deconvolution", "group_norm", "interp", "lrn", "matmul",
-    "movement", "normalization", "permutation", "pooling", "reduce", "relocation", "select", "softmax", "unary",
+    "movement", "normalization", "permutation", "pooling", "power", "reduce", "relocation", "select", "softmax", "unary",
 )
 
 

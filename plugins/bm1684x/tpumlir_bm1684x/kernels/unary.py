@@ -1,4 +1,4 @@
-"""Functions of one operand: rounding, roots, powers, exponentials, logarithms, trigonometry."""
+"""Functions of one operand: rounding, roots, exponentials, logarithms, trigonometry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ _ROUNDING = {
     "Down": Rounding.DOWN, "Up": Rounding.UP, "HalfUp": Rounding.HALF_UP, "HalfDown": Rounding.HALF_DOWN,
 }
 _SIGN_BIT = float(0x80000000)
-_GREATEST_PRODUCT = 16  # greatest exponent taken by products
 _LARGE = 127.0  # cut powers of two at 2**127 to keep them finite
 
 
@@ -175,72 +174,6 @@ def arctanh(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmi
     e.binary("sub", out, a, b)
 
 
-class PowerKernel(FunctionKernel):
-    """x to a constant power: products for small integers, roots for halves, else by the logarithm (x >= 0)."""
-
-    def __init__(self) -> None:
-        super().__init__(power, tables=2, packed=True)
-
-    def buffers_for(self, op: Any) -> int:
-        return 1 if abs(op.exponent) == 0.5 or _is_small_integer(op.exponent) else 6
-
-
-def power(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
-    """``x ** exponent``."""
-    if op.exponent == 0.5:
-        sqrt(op, out, x, s, e)
-    elif op.exponent == -0.5:
-        rsqrt(op, out, x, s, e)
-    elif _is_small_integer(op.exponent):
-        _integer_power(out, x, int(op.exponent), s, e)
-    else:
-        a, b, c = s.like(out, 3)
-        f.logarithm(c, x, 1.0, s, e)
-        f.exponential(out, c, a, b, s, e, factor=op.exponent)
-
-
-def _is_small_integer(exponent: float) -> bool:
-    return exponent == int(exponent) and abs(exponent) <= _GREATEST_PRODUCT
-
-
-def _integer_power(out: LocalTensor, x: LocalTensor, exponent: int, s: Scratch, e: Bm1684xEmitter) -> None:
-    """By squaring: for each bit of the exponent from the second on a square and perhaps a product."""
-    if exponent == 0:
-        e.copy(out, 1.0)
-        return
-    steps = "".join("sx" if bit == "1" else "s" for bit in bin(abs(exponent))[3:]) + "/" * (exponent < 0)
-    pair = (out, *s.like(out, 1))
-    done = x
-    for i, step in enumerate(steps):
-        target = pair[(len(steps) - 1 - i) % 2]
-        if step == "/":
-            e.divide(target, 1.0, done)
-        else:
-            e.binary("mul", target, done, done if step == "s" else x)
-        done = target
-    if not steps:
-        e.copy(out, x)
-
-
-def exponential_of_base(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
-    """``const_val ** x``."""
-    if op.const_val == 1:
-        e.copy(out, 1.0)
-        return
-    a, b = s.like(out, 2)
-    f.exponential(out, x, a, b, s, e, factor=math.log(op.const_val))
-
-
-class Pow2Kernel(FunctionKernel):
-    """A constant to the power x."""
-
-    def __init__(self) -> None:
-        super().__init__(exponential_of_base, buffers=2, tables=1)
-
-    def supports(self, op: Any) -> str | None:
-        return "its base is not positive" if op.const_val <= 0 else super().supports(op)
-
-
 _INTEGERS = (ElementType.SI32, ElementType.UI32, ElementType.SI16, ElementType.UI16, ElementType.SI8, ElementType.UI8)
 
 
@@ -305,7 +238,5 @@ def register(registry: KernelRegistry) -> None:
     registry.add("tpu.Tan", FunctionKernel(tan, buffers=4, tables=1, packed=True))
     registry.add("tpu.Arccos", FunctionKernel(arccos, buffers=3, tables=1, packed=True))
     registry.add("tpu.Arctanh", FunctionKernel(arctanh, buffers=6, tables=1, packed=True))
-    registry.add("tpu.Pow", PowerKernel())
-    registry.add("tpu.Pow2", Pow2Kernel())
     registry.add("tpu.Cast", CastKernel())
     registry.add("tpu.Copy", CopyKernel())
