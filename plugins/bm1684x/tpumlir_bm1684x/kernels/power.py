@@ -128,7 +128,7 @@ class Pow3Kernel(ElementwiseKernel):
         return super().supports(op) if len(op.operands) == 2 else f"{len(op.operands)} operands"
 
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
-        general_power(out, *operands, s, e)
+        general_power(out, operands[0], operands[1], s, e)
 
 
 def general_power(out: LocalTensor, x: LocalTensor, y: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
