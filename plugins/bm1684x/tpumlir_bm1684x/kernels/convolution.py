@@ -8,7 +8,6 @@ tap by tap, the bias last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from tpumlir_bm1684x.kernels.common import F32, relu
 from tpumlir_bm1684x.kernels.depthwise import DepthwiseConvolution
 from tpumlir_bm1684x.kernels.filters import (
     ChannelGroups,
+    Convolution,
     Problem,
     activate_apart,
     activates_apart,
@@ -33,27 +33,18 @@ from tpumlir_bm1684x.kernels.filters import (
     refused,
 )
 from tpumlir_bm1684x.kernels.windows import aligned_span, batches, cut, pad_into, padded_shape, sweepable, window_box
-from tpumlir_core.ir import Operation, WeightStore
+from tpumlir_core.ir import WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
-from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
+from tpumlir_sophgo.tensor import Box, LocalTensor
 
 
-class DenseConvolution(Kernel):
+class DenseConvolution(Convolution):
     """Convolutions by the CONV instruction, one for each group of channels."""
 
-    def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
-        p = problem(op)
-        return Views((p.x, *[None] * (len(op.operands) - 1)), (p.y,))
-
-    def splits(self, op: Operation, views: Views) -> str:
-        return "nchw"
-
-    def constant_operands(self, op: Operation) -> frozenset[int]:
-        return frozenset({1, 2})
-
-    def input_slices(self, op: Any, views: Views, out: Box) -> list[Box | None]:
-        return [_needed(problem(op), out), *[None] * (len(op.operands) - 1)]
+    def needed(self, p: Problem, out: Box) -> Box:
+        channels = ChannelGroups.of(p.x, p.y, p.groups, out).needed
+        return window_box(*p.windows(out), (out.start[0], out.size[0]), channels)
 
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         p = problem(op)
@@ -81,13 +72,13 @@ class DenseConvolution(Kernel):
         windows = p.windows(tile.out)
         if sweepable(windows, 0 if p.tapwise else LIMIT):
             return 0
-        x = cut(tile, _needed(p, tile.out))
+        x = cut(tile, self.needed(p, tile.out))
         return aligned_span(padded_shape(x, *windows), x.lane, F32.bytes)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         p = problem(op)
         rows, columns = p.windows(tile.out)
-        x = cut(tile, _needed(p, tile.out))
+        x = cut(tile, self.needed(p, tile.out))
         pads = (rows.before, rows.after, columns.before, columns.after)
         if not sweepable((rows, columns), 0 if p.tapwise else LIMIT):
             x, pads = pad_into(e, tile.scratch, x, rows, columns, 0.0), (0, 0, 0, 0)
@@ -138,7 +129,7 @@ class WinogradConvolution(DenseConvolution):
         return winograd.scratch_bytes(op, tile.out.size)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
-        winograd.emit(op, tile, _needed(problem(op), tile.out), e)
+        winograd.emit(op, tile, self.needed(problem(op), tile.out), e)
 
 
 class ConvKernel(ChoiceKernel):
@@ -159,12 +150,6 @@ class ConvKernel(ChoiceKernel):
         if op.inserts is not None and any(op.inserts):
             return "zeros inserted into its input"
         return refused(op)
-
-
-def _needed(p: Problem, out: Box) -> Box:
-    """The input box for ``out``."""
-    channels = ChannelGroups.of(p.x, p.y, p.groups, out).needed
-    return window_box(*p.windows(out), (out.start[0], out.size[0]), channels)
 
 
 def register(registry: KernelRegistry) -> None:

@@ -5,7 +5,6 @@ The lane image: each channel's kernel (rows x columns, compact) in the lane of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.common import F32, relu
 from tpumlir_bm1684x.kernels.filters import (
+    Convolution,
     Problem,
     activate_apart,
     activates_apart,
@@ -24,27 +24,17 @@ from tpumlir_bm1684x.kernels.filters import (
     problem,
 )
 from tpumlir_bm1684x.kernels.windows import blocks, pairs, swept_bytes, swept_input, window_box
-from tpumlir_core.ir import Operation, WeightStore
+from tpumlir_core.ir import WeightStore
 from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.kernel import Kernel, LaneImage, Tile, Views
-from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
+from tpumlir_sophgo.kernel import LaneImage, Tile, Views
+from tpumlir_sophgo.tensor import Box, LocalTensor
 
 
-class DepthwiseConvolution(Kernel):
+class DepthwiseConvolution(Convolution):
     """Convolutions by the PorD instruction."""
 
-    def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
-        p = problem(op)
-        return Views((p.x, *[None] * (len(op.operands) - 1)), (p.y,))
-
-    def splits(self, op: Operation, views: Views) -> str:
-        return "nchw"
-
-    def constant_operands(self, op: Operation) -> frozenset[int]:
-        return frozenset({1, 2})
-
-    def input_slices(self, op: Any, views: Views, out: Box) -> list[Box | None]:
-        return [_needed(problem(op), out), *[None] * (len(op.operands) - 1)]
+    def needed(self, p: Problem, out: Box) -> Box:
+        return window_box(*p.windows(out), (out.start[0], out.size[0]), (out.start[1], out.size[1]))
 
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         channels = slice(out.start[1], out.stop[1])
@@ -57,12 +47,12 @@ class DepthwiseConvolution(Kernel):
 
     def scratch(self, op: Any, tile: Tile) -> int:
         p = problem(op)
-        room = swept_bytes(tile, _needed(p, tile.out), *p.windows(tile.out))
+        room = swept_bytes(tile, self.needed(p, tile.out), *p.windows(tile.out))
         return room + (activation_bytes(tile.results[0]) if activates_apart(op, p.taps) else 0)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         p = problem(op)
-        x, pads = swept_input(tile, _needed(p, tile.out), *p.windows(tile.out), 0.0, e)
+        x, pads = swept_input(tile, self.needed(p, tile.out), *p.windows(tile.out), 0.0, e)
         dilation = (p.rows.dilation if p.kernel[0] > 1 else 1, p.columns.dilation if p.kernel[1] > 1 else 1)
         sweep = Sweep(p.kernel, (p.rows.stride, p.columns.stride), pads, dilation)
         groups = ceil_div(tile.out.size[1], arch().lanes)
@@ -76,13 +66,9 @@ class DepthwiseConvolution(Kernel):
         out = tile.results[0]
         if activates_apart(op, taps):
             sources = blocks(x)
-            room = swept_bytes(tile, _needed(p, tile.out), *p.windows(tile.out))
+            room = swept_bytes(tile, self.needed(p, tile.out), *p.windows(tile.out))
             activate_apart(e, op, out, tile.scratch + room, lambda target, n, slot: block(target, sources[n * groups + slot], slot))
             return
         for target, source, slot in pairs(out, x):
             block(target, source, slot)
         relu(op, out, e)
-
-
-def _needed(p: Problem, out: Box) -> Box:
-    return window_box(*p.windows(out), (out.start[0], out.size[0]), (out.start[1], out.size[1]))

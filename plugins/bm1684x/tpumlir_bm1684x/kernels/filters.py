@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from tpumlir_bm1684x.kernels.common import F32, is_weight
 from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, batches, blocks, effective
 from tpumlir_core.ir import Array, Operation
 from tpumlir_sophgo.arch import ceil_div
+from tpumlir_sophgo.kernel import Kernel, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 
@@ -136,6 +138,27 @@ class ChannelGroups:
             apart = not y.is_aligned(arch())
             for target, image in zip(batches(y), batches(source), strict=True) if apart else [(y, source)]:
                 e.convolve(target, image, filters + slot * row, None if bias is None else bias + slot * F32.bytes, sweep, accumulate)
+
+
+class Convolution(Kernel):
+    """What convolutions by any instruction share: their views, filters and biases as constants, tiles along every axis."""
+
+    def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
+        p = problem(op)
+        return Views((p.x, *[None] * (len(op.operands) - 1)), (p.y,))
+
+    def splits(self, op: Operation, views: Views) -> str:
+        return "nchw"
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset({1, 2})
+
+    def input_slices(self, op: Any, views: Views, out: Box) -> list[Box | None]:
+        return [self.needed(problem(op), out), *[None] * (len(op.operands) - 1)]
+
+    @abstractmethod
+    def needed(self, p: Problem, out: Box) -> Box:
+        """The input box for ``out``."""
 
 
 # --- fused activation ---------------------------------------------------------------------------------------------------
