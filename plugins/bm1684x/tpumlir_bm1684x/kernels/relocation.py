@@ -17,14 +17,18 @@ from tpumlir_sophgo.kernel import GlobalCall, GlobalKernel, KernelRegistry
 from tpumlir_sophgo.tensor import GlobalTensor
 
 
-class SliceGlobal(GlobalKernel):
-    """Any slice, by strided transfers; an axis with a negative step row by row."""
+class Relocation(GlobalKernel):
+    """Moves elements of its first operand; what else it takes says where from, and is read at compile time."""
 
     def supports(self, op: Operation) -> str | None:
         return None if op.output.type.elements else "an empty result"
 
     def constant_operands(self, op: Operation) -> frozenset[int]:
         return frozenset(range(1, len(op.operands)))
+
+
+class SliceGlobal(Relocation):
+    """Any slice, by strided transfers; an axis with a negative step row by row."""
 
     def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
         source = call.operands[0]
@@ -35,7 +39,7 @@ class SliceGlobal(GlobalKernel):
         copy_indexed(e, op, source.address, strides, indices, call.results[0].address)
 
 
-class PadGlobal(GlobalKernel):
+class PadGlobal(Relocation):
     """Pads of any mode and rank: a constant around the operand, or rows of the operand again."""
 
     def supports(self, op: Operation) -> str | None:
@@ -43,9 +47,6 @@ class PadGlobal(GlobalKernel):
         if min(*op.paddings, 0) < 0:
             return "a negative pad"
         return None if op.output.type.elements and op.input.type.elements else "an empty operand or result"
-
-    def constant_operands(self, op: Operation) -> frozenset[int]:
-        return frozenset(range(1, len(op.operands)))
 
     def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
         assert isinstance(op, top.Pad)
@@ -100,11 +101,8 @@ def _runs(indices: np.ndarray[Any, Any]) -> list[tuple[int, int, int, int]]:
     return runs
 
 
-class PermuteGlobal(GlobalKernel):
+class PermuteGlobal(Relocation):
     """Any permutation of axes, by strided transfers."""
-
-    def supports(self, op: Operation) -> str | None:
-        return None if op.output.type.elements else "an empty result"
 
     def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
         assert isinstance(op, top.Permute)
@@ -115,14 +113,8 @@ class PermuteGlobal(GlobalKernel):
         strided_copy(e, op.output.type.element, shape, call.results[0].address, dense_strides(shape), call.operands[0].address, order)
 
 
-class RepeatGlobal(GlobalKernel):
+class RepeatGlobal(Relocation):
     """Tile and Expand: source strides of zero where an axis repeats."""
-
-    def supports(self, op: Operation) -> str | None:
-        return None if op.output.type.elements else "an empty result"
-
-    def constant_operands(self, op: Operation) -> frozenset[int]:
-        return frozenset(range(1, len(op.operands)))
 
     def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
         source = call.operands[0]
