@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tpumlir_core.ir import Value
 from tpumlir_sophgo.arch import align
 
 
@@ -95,13 +94,3 @@ def _release(free: list[tuple[int, int]], block: tuple[int, int]) -> None:
     if at and free[at - 1][0] + free[at - 1][1] == free[at][0]:
         free[at - 1] = (free[at - 1][0], free[at - 1][1] + free[at][1])
         del free[at]
-
-
-@dataclass
-class GlobalMap:
-    """Addresses of storage roots in global memory."""
-
-    addresses: dict[Value, int] = field(default_factory=dict)
-
-    def __getitem__(self, value: Value) -> int:
-        return self.addresses[value]
