@@ -10,7 +10,6 @@ I32 = Annotated[int, "i32"]
 F64 = Annotated[float, "f64"]
 I64s = Annotated[tuple[int, ...], "i64[]"]
 F64s = Annotated[tuple[float, ...], "f64[]"]
-I32s = Annotated[tuple[int, ...], "i32[]"]
 Str = Annotated[str, "str"]
 Flag = Annotated[bool, "bool"]
 

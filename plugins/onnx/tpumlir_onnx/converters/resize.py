@@ -87,7 +87,7 @@ def resize(im: Importer, node: Node) -> Value:
         _check_crop(node, axes, coordinates)
     if mode == "nearest":
         return _nearest(im, x, axes, coordinates, rounding)
-    return _linear(im, node, x, axes, coordinates)
+    return _linear(im, x, axes, coordinates)
 
 
 def upsample(im: Importer, node: Node) -> Value:
@@ -103,7 +103,7 @@ def upsample(im: Importer, node: Node) -> Value:
     axes = [a for a in axes if a.size != a.extent]
     if mode == "nearest":
         return _nearest(im, x, axes, "asymmetric", "floor")
-    return _linear(im, node, x, axes, "asymmetric")
+    return _linear(im, x, axes, "asymmetric")
 
 
 def _modes(node: Node) -> tuple[str, str, str]:
@@ -211,7 +211,7 @@ def _repeats(shape: Sequence[int], tables: Mapping[int, Array]) -> tuple[int, in
     return factors[0], factors[1]
 
 
-def _linear(im: Importer, node: Node, x: Value, axes: Sequence[_Axis], coordinates: str) -> Value:
+def _linear(im: Importer, x: Value, axes: Sequence[_Axis], coordinates: str) -> Value:
     if _fits_interp(x.shape, axes, coordinates):
         scales = {a.axis: a.size / a.extent for a in axes}
         return im.emit(
