@@ -23,10 +23,9 @@ class ElementType(Enum):
     UI32 = "ui32"
     SI64 = "si64"
 
-    @property
-    def bytes(self) -> int:
+    def __init__(self, spelling: str) -> None:
+        self.bytes = int("".join(filter(str.isdigit, spelling))) // 8
         """Bytes of one element."""
-        return _BYTES[self]
 
     @property
     def is_float(self) -> bool:
@@ -38,10 +37,6 @@ class ElementType(Enum):
         return np.dtype(_NUMPY[self])
 
 
-_BYTES = {
-    ElementType.F32: 4, ElementType.F16: 2, ElementType.BF16: 2, ElementType.SI8: 1, ElementType.UI8: 1,
-    ElementType.SI16: 2, ElementType.UI16: 2, ElementType.SI32: 4, ElementType.UI32: 4, ElementType.SI64: 8,
-}
 _NUMPY = {
     ElementType.F32: "float32", ElementType.F16: "float16", ElementType.BF16: "uint16", ElementType.SI8: "int8",
     ElementType.UI8: "uint8", ElementType.SI16: "int16", ElementType.UI16: "uint16", ElementType.SI32: "int32",

@@ -47,6 +47,8 @@ class Estimator:
     graph: Graph
     _calls: dict[tuple[Any, ...], CallCost] = field(default_factory=dict)
     _transfers: dict[Shape4, int] = field(default_factory=dict)
+    _kinds: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    _kind: dict[Node, int] = field(default_factory=dict)
 
     @property
     def weights(self) -> WeightStore:
@@ -60,10 +62,21 @@ class Estimator:
         ``held``: what local memory holds of each operand, of which ``boxes`` may be parts (default: no more than that).
         """
         held = held or boxes
-        key = (node.index, out.size, tuple(map(_relation, boxes, held)))
+        key = (self._alike(node), views, out.size, tuple(map(_relation, boxes, held)))
         found = self._calls.get(key)
         if found is None:
             found = self._calls[key] = self._dry(node, views, out, boxes, held)
+        return found
+
+    def _alike(self, node: Node) -> int:
+        """A number that a node shares with those whose calls cost the same: of one operation, attributes and types."""
+        found = self._kind.get(node)
+        if found is None:
+            op = node.op
+            operands = tuple(None if v is None else (v.type, self.graph.is_weight(v), kept is None)
+                             for v, kept in zip(op.operands, node.operands, strict=True))
+            key = (op.opcode, repr(op.attributes()), operands, tuple(v.type for v in op.results))
+            found = self._kind[node] = self._kinds.setdefault(key, len(self._kinds))
         return found
 
     def _dry(

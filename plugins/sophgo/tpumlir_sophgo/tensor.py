@@ -75,9 +75,10 @@ class LocalTensor:
     def is_aligned(self, arch: Arch) -> bool:
         """Whether strides and address are those of the standard layout (strides of axes of size 1 do not matter)."""
         want = aligned_strides(arch, self.shape, self.element, self.lane)
-        sizes = (self.shape[0], ceil_div(self.shape[1] + self.lane, arch.lanes), self.shape[2], self.shape[3])
-        same = all(size == 1 or a == b for size, a, b in zip(sizes, self.strides, want, strict=True))
-        return same and self.address % arch.eu_bytes == 0
+        (n, c, h, w), strides = self.shape, self.strides
+        if self.address % arch.eu_bytes or (w != 1 and strides[3] != want[3]) or (h != 1 and strides[2] != want[2]):
+            return False
+        return (strides[1] == want[1] or c + self.lane <= arch.lanes) and (n == 1 or strides[0] == want[0])
 
     @cached_property
     def span(self) -> int:
