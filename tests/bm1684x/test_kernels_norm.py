@@ -36,9 +36,13 @@ def test_softmax_along_any_axis(runner: Any, data: st.DataObject, shape: list[in
     runner.check("tpu.Softmax", [random(shape) * 9], axis=axis, beta=beta, log=log, **layout)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 6625), (2, 20001)])
-def test_softmax_of_long_rows(runner: Any, shape: tuple[int, ...]) -> None:
-    runner.check("tpu.Softmax", [random(shape) * 9], axis=-1)
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((1, 3, 6625), -1), ((2, 20001), 1), ((32000,), 0), ((2, 60000), 1), ((1, 50257), 1), ((2, 30000, 3), 1), ((2, 300000), 1)],
+)
+def test_softmax_of_long_rows(runner: Any, shape: tuple[int, ...], axis: int, log: bool) -> None:
+    runner.check("tpu.Softmax", [random(shape) * 9], axis=axis, log=log, pieces=2, beta=0.5)
 
 
 def test_softmax_of_extreme_logits(runner: Any) -> None:
@@ -192,7 +196,7 @@ def test_takes_the_view_that_is_there(
 @pytest.mark.parametrize(
     ("opcode", "shape", "attributes", "reason"),
     [
-        ("tpu.Softmax", (2, 60000), {"axis": 1}, "60000 elements along its axis are too many for local memory"),
+        ("tpu.Softmax", (2, 70001), {"axis": 1}, "70001 elements along its axis are too many for local memory"),
         ("tpu.Softmax", (2, 6), {"axis": 1, "beta": -1.0}, "beta -1.0 is not positive"),
         ("tpu.Reduce", (2, 3, 2, 3, 2), {"axes": (1, 3)}, "axes [1, 3] of [2, 3, 2, 3, 2] cannot be reduced at once"),
         ("tpu.Reduce", (3, 70001), {"axes": (1,)}, "axes [1] of [3, 70001] are too long for local memory"),
