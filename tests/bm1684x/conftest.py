@@ -65,12 +65,12 @@ class KernelRunner:
         axis that the kernel lets go in pieces."""
         op, store = self.operation(opcode, arrays, weights, results, **attributes)
         kernel = self.kernels[opcode]
-        tiles: Callable[[Views], list[Box]] | None = None
-        if cut:
-            tiles = lambda views: boxes(views, cut)  # noqa: E731
-        elif pieces > 1:
-            tiles = lambda views: boxes(views, even(kernel, op, views, pieces))  # noqa: E731
-        return op, run_kernel(self.machine, Bm1684xEmitter.new, kernel, op, arrays, store, tiles, loose)
+
+        def tiles(views: Views) -> list[Box]:
+            return boxes(views, cut or even(kernel, op, views, pieces))
+
+        in_pieces = tiles if cut or pieces > 1 else None
+        return op, run_kernel(self.machine, Bm1684xEmitter.new, kernel, op, arrays, store, in_pieces, loose)
 
     def check(
         self, opcode: str, arrays: Sequence[Array | None], weights: frozenset[int] = frozenset(), tolerance: float = 1e-5, **options: Any

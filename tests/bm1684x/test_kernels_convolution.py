@@ -17,7 +17,10 @@ SWEEP = settings(max_examples=20, deadline=None, derandomize=True, suppress_heal
 @st.composite
 def convolutions(draw: st.DrawFn) -> dict[str, Any]:
     """Shapes and attributes of a small convolution whose kernel fits its input."""
-    integers = lambda low, high: draw(st.integers(low, high))  # noqa: E731
+
+    def integers(low: int, high: int) -> int:
+        return draw(st.integers(low, high))
+
     kernel = (integers(1, 4), integers(1, 4))
     dilations = (integers(1, 3), integers(1, 3))
     pads = tuple(integers(0, 3) for _ in range(4))
@@ -108,7 +111,10 @@ def test_minimal_filtering(
 @st.composite
 def transpositions(draw: st.DrawFn) -> dict[str, Any]:
     """Shapes and attributes of a small transposed convolution with a result."""
-    integers = lambda low, high: draw(st.integers(low, high))  # noqa: E731
+
+    def integers(low: int, high: int) -> int:
+        return draw(st.integers(low, high))
+
     kernel = (integers(2, 5), integers(2, 5))
     strides = (integers(1, 4), integers(1, 4))
     group = draw(st.sampled_from([1, 3, 70]))

@@ -18,7 +18,10 @@ CUTS: list[tuple[int | None, ...]] = [(), (1, 64, None, None), (None, None, None
 @st.composite
 def products(draw: st.DrawFn) -> dict[str, Any]:
     """A product with a weight or an activation on the right."""
-    integers = lambda low, high: draw(st.integers(low, high))  # noqa: E731
+
+    def integers(low: int, high: int) -> int:
+        return draw(st.integers(low, high))
+
     rows, inner, columns = integers(1, 140), integers(1, 90), integers(1, 140)
     batches = draw(st.sampled_from([((), ()), ((2,), (2,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((1,), (2,)), ((3,), ())]))
     left_transpose, right_transpose = draw(st.booleans()), draw(st.booleans())

@@ -15,7 +15,10 @@ KINDS = ["tpu.MaxPool", "tpu.AvgPool"]
 @st.composite
 def poolings(draw: st.DrawFn) -> dict[str, Any]:
     """Shapes and attributes of a small pooling; no window lies wholly in the padding."""
-    integers = lambda low, high: draw(st.integers(low, high))  # noqa: E731
+
+    def integers(low: int, high: int) -> int:
+        return draw(st.integers(low, high))
+
     kernel = (integers(1, 6), integers(1, 6))
     pads = tuple(integers(0, k - 1) for k in kernel * 2)
     return {
