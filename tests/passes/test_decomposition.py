@@ -36,6 +36,13 @@ _SIMPLE = {
 }
 
 
+def scattered(g: Any, shape: tuple[int, ...], box: Any) -> Value:
+    """An assignment to a part of a tensor, as exporters write it: the indices of every place along the axes that it names."""
+    depth = len(box) if isinstance(box, tuple) else 1
+    places = np.stack(np.meshgrid(*(np.arange(n) for n in shape[:depth]), indexing="ij"), -1)[box]
+    return g.op(top.ScatterND, g.input(*shape), g.weight(places), g.input(*places.shape[:-1], *shape[depth:]))
+
+
 def poor(op: Operation) -> bool:
     """A target with few kernels, none of which clamps."""
     if getattr(op, "do_relu", False):
@@ -43,6 +50,9 @@ def poor(op: Operation) -> bool:
     match op:
         case top.Add() | top.Mul() | top.Max() | top.Min():
             return len(op.operands) == 2 and getattr(op, "coeff", None) is None and narrow(op)
+        case top.Gather():
+            indices = op.operands[1]
+            return op.keepdims and indices is not None and isinstance(indices.owner, top.Weight)
         case top.Pad():
             return len(op.output.shape) <= 3
         case top.Cast():
@@ -217,6 +227,10 @@ CASES: list[Case] = [
     ),
     ("top.Split", lambda g: g.op(top.Split, g.input(2, 7), results=3, axis=1, num=3, split_size=(2, 4, 1)), 0),
     ("top.Pack", lambda g: g.op(top.Pack, g.input(2, 3), g.input(2, 3), axis=1, values_count=2), 0),
+    *((f"top.ScatterND {box}", lambda g, box=box: scattered(g, (3, 4, 5), box), 0) for box in (
+        np.s_[1:2], np.s_[:, 1:3], np.s_[1:3, :, 2:5], np.s_[:, :, 0:1], np.s_[0:2, 1:2, 4:5], np.s_[:, :], np.s_[::2], np.s_[::-1, 3:1:-1],
+    )),
+    ("top.ScatterND twice", lambda g: g.op(top.ScatterND, g.input(4, 3), g.weight(np.array([[2], [-4], [2]])), g.input(3, 3)), 0),
     ("top.Unpack", lambda g: g.op(top.Unpack, g.input(2, 3), results=3, axis=1), 0),
     ("top.ShuffleChannel", lambda g: g.op(top.ShuffleChannel, g.input(2, 6, 3, 4), group=3), 0),
     ("top.SwapChannel", lambda g: g.op(top.SwapChannel, g.input(2, 3, 2, 2), channel_order=(2, 1, 0)), 0),

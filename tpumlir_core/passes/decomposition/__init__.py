@@ -13,12 +13,13 @@ from tpumlir_core.passes.decomposition.arithmetic import ARITHMETIC
 from tpumlir_core.passes.decomposition.movement import MOVEMENT
 from tpumlir_core.passes.decomposition.normalization import NORMALIZATION
 from tpumlir_core.passes.decomposition.ranks import BROADCASTING, RANKS, expand_operands
+from tpumlir_core.passes.decomposition.scatter import SCATTER
 from tpumlir_core.passes.decomposition.steps import Decomposition, Steps
 from tpumlir_core.passes.decomposition.windows import WINDOWS
 from tpumlir_core.passes.framework import Pass, everything
 from tpumlir_core.passes.rewriting import Rewriter, rewrite
 
-DECOMPOSITIONS: Mapping[str, Decomposition] = {**ACTIVATIONS, **ARITHMETIC, **MOVEMENT, **NORMALIZATION, **RANKS, **WINDOWS}
+DECOMPOSITIONS: Mapping[str, Decomposition] = {**ACTIVATIONS, **ARITHMETIC, **MOVEMENT, **NORMALIZATION, **RANKS, **SCATTER, **WINDOWS}
 
 
 def split_activation(op: Operation, steps: Steps) -> bool:
