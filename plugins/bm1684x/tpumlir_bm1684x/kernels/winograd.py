@@ -28,6 +28,7 @@ FILTER = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 # Row i of a transformed patch: this of rows a and b of the patch.
 PATCH = (("sub", 0, 2), ("add", 1, 2), ("sub", 2, 1), ("sub", 1, 3))
 ONE = Sweep((1, 1))
+LEAST_SAVED = 1500  # cycles; below, some 60 commands instead of one are not worth their compile time and their place
 LOAD_BYTES = 54  # that a cycle loads at best (tpu-mlir 1.30.2's estimate)
 
 
@@ -43,7 +44,7 @@ def pays(op: Any) -> bool:
     direct = p.y[0] * 9 * p.x[1] * groups * ceil_div(p.y[2] * p.y[3], units)
     ours = p.y[0] * patches * (groups * (16 * p.x[1] + 24) + inputs * 64)
     fetch = 7 * p.x[1] * p.y[1] * F32.bytes // LOAD_BYTES
-    return ours + fetch < direct * 19 // 20
+    return direct - ours - fetch > max(LEAST_SAVED, direct // 20)
 
 
 def image(op: Any, out: Box, weights: WeightStore) -> LaneImage:
