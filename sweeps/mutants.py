@@ -113,10 +113,10 @@ def damaged(mutant: Mutant) -> bytes:
     """The bytes of a mutant: of every third a field is changed and the file stays well-formed, the others are broken bytes."""
     random = np.random.default_rng(mutant.seed)
     data = _original(mutant.model)
-    return _changed_field(data, random) if mutant.seed // len(MODELS) % 3 == 0 else _broken_bytes(data, random)
+    return _changed_field(data, random) if mutant.seed // len(MODELS) % 3 == 0 else broken_bytes(data, random)
 
 
-def _broken_bytes(data: bytes, random: np.random.Generator) -> bytes:
+def broken_bytes(data: bytes, random: np.random.Generator) -> bytes:
     """Bits flipped, the end cut off, or a piece doubled, dropped or overwritten."""
     changed = bytearray(data)
     at = int(random.integers(len(data)))
