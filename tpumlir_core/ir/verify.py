@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn
 
-from tpumlir_core.errors import InputError, InternalError, TpumlirError
+from tpumlir_core.errors import InputError, InternalError
 from tpumlir_core.ir.operation import Function, Module, Operation, Value
 
 _SOURCES = ("top.Input", "top.Weight")
 
 
-def verify(module: Module, stage: str = "", error: type[TpumlirError] = InternalError) -> None:
+def verify(module: Module, stage: str = "", error: Callable[[str], Exception] = InternalError) -> None:
     """Check a module; ``stage`` says in the message after what (a pass, a frontend).
 
     Checked: operand counts, definitions before uses, use lists, names (unique, not empty, no spaces), types (what ``infer`` says;
@@ -20,7 +21,7 @@ def verify(module: Module, stage: str = "", error: type[TpumlirError] = Internal
 
 
 class _Verifier:
-    def __init__(self, module: Module, stage: str, error: type[TpumlirError]) -> None:
+    def __init__(self, module: Module, stage: str, error: Callable[[str], Exception]) -> None:
         self.module = module
         self.where = f"{module.name}{f' after {stage}' if stage else ''}"
         self.error = error

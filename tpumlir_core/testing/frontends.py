@@ -59,7 +59,7 @@ def loads_valid_modules(subject: Subject) -> None:
     """``load`` gives a Top module in which every type is what ``infer`` says, under the name that the options give."""
     for example in examples_of(subject):
         module = _load(subject, example.path)
-        verify(module, f"load({example.path.name})", CheckFailed)  # type: ignore[arg-type]
+        verify(module, f"load({example.path.name})", CheckFailed)
         for op in module.function.operations:
             told = f"load({example.path.name}): {op.name} is {op.opcode}; a frontend gives operations of the Top dialect only"
             require(op.opcode.startswith("top."), told)

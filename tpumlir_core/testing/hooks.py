@@ -54,7 +54,7 @@ def passes_keep_the_meaning(subject: Subject) -> None:
         changed = step.run(sample.module)
         require(isinstance(changed, bool), f"{where}: run gives {changed!r}; wanted is whether it changed anything")
         require(changed or text(sample.module) == before, f"{where}: run changes the network and says that it did not")
-        verify(sample.module, where, CheckFailed)  # type: ignore[arg-type]
+        verify(sample.module, where, CheckFailed)
         found = reference(sample.module, sample.inputs)
         require(set(found) == set(expected), f"{where}: the outputs are {sorted(found)}, were {sorted(expected)}")
         worst = ", ".join(f"{one.name} (cos {one.cosine:.6f})" for one in compare_tensors(found, expected, TOLERANCE).failed)

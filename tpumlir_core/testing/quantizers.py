@@ -61,7 +61,7 @@ def lowers_to_tpu(subject: Subject) -> None:
         module = sample.module
         ends = [(value.name, value.shape) for value in module.function.outputs]
         lowered = _lower(subject, sample, mode)
-        verify(lowered, where, CheckFailed)  # type: ignore[arg-type]
+        verify(lowered, where, CheckFailed)
         wrong = [op for op in lowered.function.operations if op.opcode not in KEPT and not op.opcode.startswith("tpu.")]
         require(not wrong, f"{where}: {wrong[0].name if wrong else ''} is still {wrong[0].opcode if wrong else ''}")
         found = [(value.name, value.shape) for value in lowered.function.outputs]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tpumlir_core.ir import ElementType, Value
 from tpumlir_sophgo.arch import ceil_div
@@ -50,26 +51,26 @@ class Emission:
 
         for value in self.graph.outputs:
             if self.graph.is_weight(value):
-                at(-1.0, lambda x=value: self._copy_constant(x))  # type: ignore[misc]
+                at(-1.0, partial(self._copy_constant, value))
         stored: dict[Value, float] = {}
         for number, group in enumerate(groups):
             if isinstance(group, GlobalStep):
-                at(group.number + 0.5, lambda g=group, i=number: self._global(g, i))  # type: ignore[misc]
+                at(group.number + 0.5, partial(self._global, group, number))
                 for result in group.node.op.results:
                     stored[result] = group.number + 0.5
                 continue
             for load in group.loads:
                 if isinstance(load, ConstantLoad):
-                    at(load.buffer.first, lambda x=load: self._load_constants(x))  # type: ignore[misc]
+                    at(load.buffer.first, partial(self._load_constants, load))
                 else:
                     position = max(float(load.local.buffer.first), stored.get(load.local.value, -1.0) + 0.01)
-                    at(position, lambda x=load: self._load(x))  # type: ignore[misc]
+                    at(position, partial(self._load, load))
             for offset, step in enumerate(group.steps):
-                at(group.base + offset + 0.5, lambda x=step: self._step(x))  # type: ignore[misc]
+                at(group.base + offset + 0.5, partial(self._step, step))
             for store in group.stores:
                 position = store.after + 1.4
                 stored[store.local.value] = max(position, stored.get(store.local.value, -1.0))
-                at(position, lambda x=store: self._store(x))  # type: ignore[misc]
+                at(position, partial(self._store, store))
         for _, _, action in sorted(items, key=lambda item: item[:2]):
             action()
 
