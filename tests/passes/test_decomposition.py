@@ -231,6 +231,13 @@ CASES: list[Case] = [
         np.s_[1:2], np.s_[:, 1:3], np.s_[1:3, :, 2:5], np.s_[:, :, 0:1], np.s_[0:2, 1:2, 4:5], np.s_[:, :], np.s_[::2], np.s_[::-1, 3:1:-1],
     )),
     ("top.ScatterND twice", lambda g: g.op(top.ScatterND, g.input(4, 3), g.weight(np.array([[2], [-4], [2]])), g.input(3, 3)), 0),
+    *(("top.GatherElements", lambda g, axis=axis: g.op(top.GatherElements, g.input(3, 4, 5), g.weight(
+        np.random.default_rng(0).integers(-3, 3, (3, 2, 4))), axis=axis), 0) for axis in (0, 1, -1)),
+    *(("top.GatherND", lambda g, d=depth, b=batch: g.op(top.GatherND, g.input(3, 4, 5, 3), g.weight(
+        np.random.default_rng(0).integers(-3, 3, (3, 4, 2, d) if b else (6, d))), batch_dims=b), 0)
+        for depth, batch in ((1, 0), (2, 0), (4, 0), (1, 1), (2, 2))),
+    ("top.ScatterElements", lambda g: g.op(top.ScatterElements, g.input(4, 5), g.weight(
+        np.array([[0, -1, 2], [3, 3, 1]])), g.input(2, 3), axis=0), 0),
     ("top.Unpack", lambda g: g.op(top.Unpack, g.input(2, 3), results=3, axis=1), 0),
     ("top.ShuffleChannel", lambda g: g.op(top.ShuffleChannel, g.input(2, 6, 3, 4), group=3), 0),
     ("top.SwapChannel", lambda g: g.op(top.SwapChannel, g.input(2, 3, 2, 2), channel_order=(2, 1, 0)), 0),
@@ -331,6 +338,32 @@ def test_every_decomposition_has_a_case() -> None:
     fallbacks = {"top.MulConst", "top.MaxConst", "top.MinConst", "top.Min", "top.Mul"}
     assert set(DECOMPOSITIONS) - fallbacks == {opcode.split()[0] for opcode, _, _ in CASES}
     assert set(DECOMPOSITIONS) <= set(registered_operations())
+
+
+@pytest.mark.parametrize("kind", [top.AvgPool, top.MaxPool])
+@pytest.mark.parametrize(
+    ("shape", "window", "types"),
+    [
+        ((2, 3, 7, 5), {"kernel_shape": (7, 5), "strides": (1, 1), "pads": (0,) * 4, "do_relu": True}, ["Reduce", "Relu"]),
+        ((2, 3, 9, 8), {"kernel_shape": (5, 4), "strides": (2, 3), "pads": (1, 0, 2, 1), "do_relu": True}, None),
+        ((2, 3, 9, 8), {"kernel_shape": (5, 4), "strides": (2, 3), "pads": (2, 1, 1, 3), "count_include_pad": True}, None),
+        ((2, 3, 9, 8), {"kernel_shape": (4, 4), "strides": (3, 3), "pads": (1, 1, 1, 1), "ceil_mode": True}, None),
+        ((2, 3, 4, 6, 5), {"kernel_shape": (2, 3, 2), "strides": (1, 2, 1), "pads": (0, 1, 1, 1, 0, 0)}, None),
+        ((2, 3, 4, 6, 5), {"kernel_shape": (1, 1, 2), "strides": (1, 1, 1), "pads": (0,) * 6}, ["Reshape", None, "Reshape"]),
+    ],
+)
+def test_a_large_pool_is_one_axis_after_the_other(
+    graph: Any, same: Any, kind: type[Operation], shape: tuple[int, ...], window: dict[str, Any], types: list[str | None] | None
+) -> None:
+    module = graph.module(graph.op(kind, graph.input(*shape), **window))
+
+    def narrow_windows(op: Operation) -> bool:
+        return not isinstance(op, top.AvgPool | top.MaxPool) or (len(op.kernel_shape) == 2 and 1 in op.kernel_shape)
+
+    left = same(graph, module, lambda m: decompose(m, narrow_windows), 1e-6)
+    assert all(narrow_windows(op) for op in module.function.operations)
+    if types is not None:
+        assert left == [t or kind.opcode.removeprefix("top.") for t in types]
 
 
 @pytest.mark.parametrize("cls", [top.AddConst, top.MulConst, top.MaxConst, top.MinConst])

@@ -1,4 +1,4 @@
-"""Decompositions of scattering at constant places."""
+"""Decompositions of picking and scattering at constant places."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tpumlir_core.ir import top
-from tpumlir_core.ir.operation import Array, Value
+from tpumlir_core.ir.operation import Array, Operation, Value
 from tpumlir_core.passes.decomposition.steps import Decomposition, Steps
 
 MOST_ROWS = 1 << 24  # numbers that float32 indices tell apart
@@ -30,14 +30,42 @@ def scatter_nd(op: top.ScatterND, s: Steps) -> bool:
     if box is not None:
         part = s.reshape(updates, *(stop - start for start, stop in box), *inner)
         return s.done_value(_overwritten(s, data, part, box))
-    count = math.prod(outer)
-    if count + rows.size > MOST_ROWS:
+    return _picked(op, s, indices, math.prod(outer), outer)
+
+
+def elements(op: top.GatherElements | top.ScatterElements, s: Steps) -> bool:
+    """Gather of single elements: from the input, or from it and the updates."""
+    indices, shape = s.rewriter.constant(op.operands[1]), op.operands[0].type.shape if op.operands[0] is not None else ()
+    return indices is not None and _picked(op, s, indices, math.prod(shape), shape)
+
+
+def gather_nd(op: top.GatherND, s: Steps) -> bool:
+    """Gather of rows, numbered through all axes that the indices name."""
+    indices = s.rewriter.constant(op.operands[1])
+    if indices is None:
         return False
-    source = np.arange(count)
-    source[rows] = count + np.arange(rows.size)
-    width = math.prod(inner)
-    both = s(top.Concat, s.reshape(data, count, width), s.reshape(updates, rows.size, width), axis=0)
-    return s.done_reshape(s(top.Gather, both, s.weight(source, "indices"), axis=0))
+    outer = op.input.shape[: op.batch_dims + indices.shape[-1]]
+    return _picked(op, s, indices, math.prod(outer), outer)
+
+
+def _picked(op: Operation, s: Steps, indices: Array, rows: int, outer: Sequence[int]) -> bool:
+    """Gather of rows of the input, and behind them of the updates, as the operation itself picks among their numbers."""
+    data, _, *rest = op.operands
+    assert data is not None
+    updates = rest[0] if rest else None
+    width = data.type.elements // rows if rows else 0
+    more = updates.type.elements // width if updates is not None and width else 0
+    if 0 in (width, op.output.type.elements) or rows + more > MOST_ROWS:
+        return False
+    table = s.reshape(data, rows, width)
+    numbers: list[Array | None] = [np.arange(rows).reshape(tuple(outer)), indices]
+    if updates is not None:
+        if not more:
+            return s.done_reshape(data)
+        table = s(top.Concat, table, s.reshape(updates, more, width), axis=0)
+        numbers.append(rows + np.arange(more).reshape(indices.shape if isinstance(op, top.ScatterElements) else indices.shape[:-1]))
+    source = op.evaluate(numbers)[0].reshape(-1)
+    return s.done_reshape(s(top.Gather, table, s.weight(source, "indices"), axis=0))
 
 
 def _box(rows: Array, extents: Sequence[int]) -> list[tuple[int, int]] | None:
@@ -73,4 +101,6 @@ def _range(s: Steps, value: Value, axis: int, start: int, stop: int) -> Value:
     return s(top.Slice, value, offset=tuple(start if i == axis else 0 for i in range(rank)), steps=(1,) * rank, ends=ends)
 
 
-SCATTER: Mapping[str, Decomposition] = {"top.ScatterND": scatter_nd}
+SCATTER: Mapping[str, Decomposition] = {
+    "top.GatherElements": elements, "top.GatherND": gather_nd, "top.ScatterElements": elements, "top.ScatterND": scatter_nd,
+}
