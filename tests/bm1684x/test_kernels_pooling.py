@@ -73,3 +73,5 @@ def test_everything_in_one_window(runner: Any, normal: Any, opcode: str, shape: 
 def test_says_why_not(runner: Any, normal: Any) -> None:
     op, _ = runner.operation("tpu.MaxPool", [normal(1, 2, 3, 4, 5)], frozenset(), kernel_shape=(2, 2, 2), strides=(1, 1, 1), pads=(0,) * 6)
     assert runner.kernels["tpu.MaxPool"].supports(op) == "3 spatial axes"
+    op, _ = runner.operation("tpu.AvgPool", [normal(1, 1, 300, 300)], frozenset(), kernel_shape=(300, 290), strides=(1, 1), pads=(0,) * 4)
+    assert runner.kernels["tpu.AvgPool"].supports(op) == "a window of 300 x 290 elements, more than local memory holds"

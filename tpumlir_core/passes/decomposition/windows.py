@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from tpumlir_core.ir import top
 from tpumlir_core.ir.operation import Value
@@ -45,7 +46,8 @@ def _done_activated(op: top.Conv | top.Deconv | top.MaxPool | top.AvgPool, s: St
 
 
 def pool(op: top.MaxPool | top.AvgPool, s: Steps) -> bool:
-    """Explicit kernel and padding; without kept dimensions a Reshape; one spatial axis as an image of one row."""
+    """Explicit kernel and padding; without kept dimensions a Reshape; one spatial axis as an image of one row; one window
+    over everything as a reduction; then one axis after the other."""
     spatial = op.input.shape[2:]
     kernel, strides = op.kernel(spatial)
     begins, ends = zip(*op.padding(spatial), strict=True)
@@ -56,10 +58,49 @@ def pool(op: top.MaxPool | top.AvgPool, s: Steps) -> bool:
         return True
     if not op.keepdims:
         return _done_activated(op, s, s(type(op), op.input, **{**op.attributes(), "keepdims": True}))
-    if len(spatial) != 1:
+    if len(spatial) == 1:
+        changes = {"kernel_shape": (1, *kernel), "strides": (1, *strides), "pads": (0, *begins, 0, *ends)}
+        return _done_activated(op, s, s(type(op), _image(s, op.input), **{**op.attributes(), **changes}))
+    if kernel == spatial and not any((*begins, *ends)):
+        mode = "ReduceMax" if isinstance(op, top.MaxPool) else "ReduceMean"
+        return s.done(top.Reduce, op.input, axes=tuple(range(2, len(op.input.shape))), keepdims=True, mode=mode)
+    return _one_axis_each(op, s)
+
+
+def _one_axis_each(op: top.MaxPool | top.AvgPool, s: Steps) -> bool:
+    """A pool over the first spatial axis after one over the others; of three and more axes each as an image.
+
+    What a window averages is a box, also where borders cut it: the mean of means is its mean.
+    """
+    n, c, *spatial = op.input.shape
+    kernel, strides = op.kernel(spatial)
+    begins, ends = zip(*op.padding(spatial), strict=True)
+    moves = [k > 1 or stride > 1 or begin or end for k, stride, begin, end in zip(kernel, strides, begins, ends, strict=True)]
+    if moves[0] and any(moves[1:]):
+        rest, first = (
+            {
+                "kernel_shape": _only(kernel, axes, 1), "strides": _only(strides, axes, 1),
+                "pads": (*_only(begins, axes, 0), *_only(ends, axes, 0)),
+            }
+            for axes in (range(1, len(spatial)), range(1))
+        )
+        between = s(type(op), op.input, **{**op.attributes(), **rest, "do_relu": False, "relu_limit": -1.0})
+        s.rewriter.replace(op, s.rewriter.insert(type(op), [between], op.name, **{**op.attributes(), **first}).output)
+        return True
+    if len(spatial) < 3:
         return False
-    changes = {"kernel_shape": (1, *kernel), "strides": (1, *strides), "pads": (0, *begins, 0, *ends)}
-    return _done_activated(op, s, s(type(op), _image(s, op.input), **{**op.attributes(), **changes}))
+    if moves[0]:  # only the first: the others are one
+        image = s.reshape(op.input, n, c, spatial[0], math.prod(spatial[1:]))
+        changes = {"kernel_shape": (kernel[0], 1), "strides": (strides[0], 1), "pads": (begins[0], 0, ends[0], 0)}
+    else:
+        image = s.reshape(op.input, n, c * spatial[0], *spatial[1:])
+        changes = {"kernel_shape": kernel[1:], "strides": strides[1:], "pads": (*begins[1:], *ends[1:])}
+    return _done_activated(op, s, s(type(op), image, **{**op.attributes(), **changes}))
+
+
+def _only(values: Sequence[int], axes: range, other: int) -> tuple[int, ...]:
+    """The values of some axes, and for the rest ``other``."""
+    return tuple(value if axis in axes else other for axis, value in enumerate(values))
 
 
 def product(op: top.MatMul, s: Steps) -> bool:

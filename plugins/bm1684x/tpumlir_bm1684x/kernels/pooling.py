@@ -19,6 +19,7 @@ from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.instructions.pooling import LOWEST
 from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
 from tpumlir_bm1684x.kernels.filters import pair, spatial
+from tpumlir_bm1684x.kernels.movement import FITTING
 from tpumlir_bm1684x.kernels.windows import (
     Axis,
     Pair,
@@ -96,7 +97,18 @@ class PoolKernel(Kernel):
             return "only F32"
         if not 3 <= len(op.input.shape) <= 4:
             return f"{len(op.input.shape) - 2} spatial axes"
+        if self._least_bytes(op) > FITTING * arch().lane_bytes:
+            return f"a window of {' x '.join(map(str, op.kernel(op.input.shape[2:])[0]))} elements, more than local memory holds"
         return None
+
+    def _least_bytes(self, op: Any) -> int:
+        """Bytes a lane that one window takes."""
+        p = pooling(op)
+        out = Box((0, 0, p.y[2] // 2, p.y[3] // 2), (1, 1, 1, 1))
+        needed = p.needed(out)
+        x, y = (LocalTensor.aligned(arch(), 0, box.size, F32) for box in (needed, out))
+        size = self.scratch(op, Tile((x,), (y,), (needed,), out))
+        return size + sum(aligned_bytes(arch(), box.size, F32) for box in (needed, out))
 
     def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
         p = pooling(op)
