@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,14 +22,9 @@ PAGE = ROOT / "docs" / "plugins" / "hooks.md"
 
 
 @pytest.fixture
-def generator() -> ModuleType:
+def generator(docs_script: Callable[[str], ModuleType]) -> ModuleType:
     """docs/hook_reference.py."""
-    spec = importlib.util.spec_from_file_location("hook_reference", ROOT / "docs" / "hook_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_script("hook_reference")
 
 
 def block(language: str, index: int = 0) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
@@ -19,14 +19,9 @@ EXCERPTS = re.findall(r"<!-- (\w+) -->\n```python\n(.*?)```", TUTORIAL, re.DOTAL
 
 
 @pytest.fixture
-def generator() -> ModuleType:
+def generator(docs_script: Callable[[str], ModuleType]) -> ModuleType:
     """docs/kit_reference.py."""
-    spec = importlib.util.spec_from_file_location("kit_reference", ROOT / "docs" / "kit_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_script("kit_reference")
 
 
 def test_every_template_is_in_the_tutorial() -> None:
