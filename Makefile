@@ -16,7 +16,8 @@ venv: $(STAMP)
 $(STAMP): $(PROJECTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%) plugins/umbrella
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps plugins/umbrella
 	touch $@
 
 # The emulator that tests, demo and figures run on, in the user's cache; nothing is fetched when it is there.
