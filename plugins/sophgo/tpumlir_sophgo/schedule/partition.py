@@ -17,7 +17,7 @@ from tpumlir_core.errors import UnsupportedError
 from tpumlir_sophgo.arch import align
 from tpumlir_sophgo.cost import Estimator
 from tpumlir_sophgo.schedule.graph import Node
-from tpumlir_sophgo.schedule.slices import Grid, Group
+from tpumlir_sophgo.schedule.slices import Grid, Group, slice_tile
 from tpumlir_sophgo.schedule.steps import ConstantLoad, GroupSteps, StepBuilder
 from tpumlir_sophgo.tensor import Box, Shape4
 
@@ -25,6 +25,8 @@ FILL = 0.92  # share of a lane that the estimate may fill; the rest is for fragm
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)  # nodes of the runs that are costed
 OVERLAP = 1.5  # a run is not grown further once its tiles repeat this much of the TIU's work
 MOST_TILES = 64  # of a run of several nodes
+TRIED = 12  # finer cuts of an operation by itself that are tried for overlap
+WORTHWHILE = 0.1  # share of the time that overlap has to be able to save
 MANY = 600  # nodes from which on groups are chosen greedily instead of by a shortest path
 _PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048)
 
@@ -111,7 +113,7 @@ class Partitioner:
             plan = None if group is None else self.plan(group, grid)
             if plan is None:
                 break
-            plans[length] = plan
+            plans[length] = plan if length > 1 else self._overlapping(plan)
             grid = plan.grid
             if plan.tiu > OVERLAP * sum(self._least(node) for node in plan.group.nodes):
                 break
@@ -132,6 +134,35 @@ class Partitioner:
     def plan(self, group: Group, least: Grid) -> Plan | None:
         """The coarsest cut from ``least`` on that fits local memory, or None."""
         return next((plan for grid in self._grids(group, least) if (plan := self._try(group, grid)) is not None), None)
+
+    def _overlapping(self, plan: Plan) -> Plan:
+        """The plan of an operation by itself, or a finer one whose tiles leave each other room, so that the engines work side by
+        side and the whole is done sooner. Constants come in pieces anyway, beside the work of the groups around."""
+        best, least = plan, self._elapsed(plan)
+        node = plan.group.nodes[0]
+        views = plan.group.views[node]
+        constants = node.constant_bytes(views, Box.whole(views.results[0]), self.est.weights)
+        if constants or min(plan.tiu, plan.dma) < WORTHWHILE * least:
+            return plan
+        for tried, finer in enumerate(self.finer(plan)):
+            if finer.grid.count > MOST_TILES or tried == TRIED:
+                break
+            elapsed = self._elapsed(finer)
+            if elapsed < least:
+                best, least = finer, elapsed
+            if least * (1 - WORTHWHILE) <= max(finer.tiu, finer.dma):
+                break
+        return best
+
+    def _elapsed(self, plan: Plan) -> int:
+        """Cycles of a plan's two engines: one after the other, or, where two tiles have room, side by side but for the ends."""
+        cells = list(plan.grid.cells())
+        middle = len(cells) // 2
+        if len(cells) > 1:
+            built = StepBuilder(self.est, plan.resident).build(plan.group, plan.grid, 0, cells[middle - 1 : middle + 1])
+            if built is not None and peak_bytes(built, plan.resident, self.est.chip.arch.eu_bytes) <= FILL * self.est.chip.arch.lane_bytes:
+                return max(plan.tiu, plan.dma) + min(plan.tiu, plan.dma) // len(cells)
+        return plan.tiu + plan.dma
 
     def finer(self, plan: Plan) -> Iterator[Plan]:
         """The same group cut into more and more tiles (for when placement fails)."""
@@ -172,9 +203,22 @@ class Partitioner:
                 continue
             tiu = sum(s.cycles for s in built.steps) * grid.count
             constants = sum(x.cycles for x in built.loads if isinstance(x, ConstantLoad)) * (1 if resident else grid.count)
-            moved = sum(x.cycles for x in built.loads if not isinstance(x, ConstantLoad)) + sum(s.cycles for s in built.stores)
-            return Plan(group, grid, resident, tiu, constants + moved * grid.count)
+            stored = sum(s.cycles for s in built.stores) * grid.count
+            return Plan(group, grid, resident, tiu, constants + stored + self._loaded(built, cells))
         return None
+
+    def _loaded(self, built: GroupSteps, cells: Sequence[Shape4]) -> int:
+        """Cycles of loading the operands of all tiles, from those of one."""
+        loads = [x for x in built.loads if not isinstance(x, ConstantLoad)]
+        if len(built.group.nodes) > 1 or len(cells) > MOST_TILES:
+            return sum(x.cycles for x in loads) * len(cells)
+        boxes = [slice_tile(self.est.graph, built.group, built.grid, cell, self.est.chip.arch.lanes) for cell in cells]
+        found = 0
+        for load in loads:
+            key = (load.local.value, load.local.view)
+            parts = [None if tile is None else tile.values[key] for tile in boxes]
+            found += load.cycles * sum(part != before for part, before in zip(parts, [None, *parts], strict=False))
+        return found
 
 
 def peak_bytes(built: GroupSteps, resident: bool, unit: int) -> int:

@@ -110,11 +110,12 @@ class StepBuilder:
         """All steps (``cells``: only those tiles), or None where the group cannot be cut by this grid."""
         result = GroupSteps(group, grid, base)
         kept: dict[tuple[int, Box], ConstantLoad] = {}
+        local: dict[Key, LocalValue] = {}
         for cell in grid.cells() if cells is None else cells:
             slices = slice_tile(self.est.graph, group, grid, cell, self.est.chip.arch.lanes)
             if slices is None or not self._fits(slices):
                 return None
-            self._tile(result, slices, kept)
+            local = self._tile(result, slices, kept, self._still_there(result, slices, local))
             if not self.resident:
                 kept = {}
         return result
@@ -127,14 +128,23 @@ class StepBuilder:
             for key, box in slices.values.items()
         )
 
-    def _tile(self, result: GroupSteps, slices: TileSlices, kept: dict[tuple[int, Box], ConstantLoad]) -> None:
-        local: dict[Key, LocalValue] = {}
+    def _still_there(self, result: GroupSteps, slices: TileSlices, before: dict[Key, LocalValue]) -> dict[Key, LocalValue]:
+        """What the tile before has loaded and this one needs again; of single operations, whose tiles need all they load at once."""
+        if len(result.group.nodes) > 1:
+            return {}
+        return {key: held for key, held in before.items() if key[0] not in result.group.made and slices.values.get(key) == held.box}
+
+    def _tile(
+        self, result: GroupSteps, slices: TileSlices, kept: dict[tuple[int, Box], ConstantLoad], local: dict[Key, LocalValue]
+    ) -> dict[Key, LocalValue]:
+        """The steps of one tile; ``local``: what is there already. Gives all that is there at last."""
         made_at: dict[Key, int] = {}
         for node in result.group.nodes:
             views = result.group.views[node]
             for piece in self._pieces(node, views, slices.out[node]):
                 self._step(result, node, views, piece, slices, local, made_at, kept)
         self._stores(result, slices, local, made_at)
+        return local
 
     def _step(
         self, result: GroupSteps, node: Node, views: Views, piece: Box, slices: TileSlices, local: dict[Key, LocalValue],
