@@ -326,6 +326,7 @@ DRAWERS: Mapping[str, Callable[[Draw], Drawn]] = {
     **dict.fromkeys(("Max", "Min"), _binary()),
     "Div": _binary(0.3, 4.0, do_relu=_relu_too),
     **dict.fromkeys(("Mod", "Remainder"), _binary(1, 9, whole=True)),
+    "Pow3": _binary(1, 4, whole=True),
     "LogicalAnd": _binary(0, 1, whole=True),
     "Compare": _binary(-2, 2, whole=True, mode=lambda d: d.pick(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "NotEqual"))),
     "Where": _where, "PRelu": _slope, "Scale": _scale, "BatchNorm": _batch_norm,
