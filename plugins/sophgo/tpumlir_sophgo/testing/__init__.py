@@ -1,1 +1,1 @@
-"""Helpers for kernel tests: run single kernels on SOPHGO's functional emulator (CModel)."""
+"""For tests: single kernels, and whole modules, on SOPHGO's functional emulator (CModel) in this process."""

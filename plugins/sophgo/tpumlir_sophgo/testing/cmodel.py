@@ -1,11 +1,17 @@
 """CModel as a bare machine: local memory, global memory, one command at a time. No runtime, no bmodel.
 
 One process serves one chip (the library keeps global state). Memory persists between calls; ``fill`` resets it.
+
+Starting, the library sets its thread to flush subnormal results to zero (CModel, measured). It computes so here too, but only
+while it computes: whatever else the process calculates, references above all, keeps IEEE's arithmetic.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,8 +37,10 @@ class Machine:
         lib.get_static_memaddr_by_node.restype = ctypes.c_void_p
         lib.cmodel_init.argtypes = [ctypes.c_int32, ctypes.c_int64]
         lib.execute_command.argtypes = [ctypes.c_int32, ctypes.c_void_p, ctypes.c_uint]
-        if lib.cmodel_init(0, ddr_bytes):
-            raise InputError("CModel does not start")
+        with _floating_point_kept():
+            if lib.cmodel_init(0, ddr_bytes):
+                raise InputError("CModel does not start")
+            self._floating_point = _floating_point()
         self._lib = lib
         self.local = _view(lib.get_local_mem(0).contents.raw, arch.lanes * arch.lane_bytes).reshape(arch.lanes, arch.lane_bytes)
         self.ddr = _view(lib.get_global_memaddr(0), ddr_bytes)
@@ -51,8 +59,32 @@ class Machine:
 
     def execute_encoded(self, data: bytes, engine: Engine) -> None:
         """Run one encoded command."""
-        self._lib.execute_command(0, ctypes.create_string_buffer(data, 256), int(engine))
+        with _floating_point_kept():
+            _libm().fesetenv(self._floating_point)
+            self._lib.execute_command(0, ctypes.create_string_buffer(data, 256), int(engine))
 
 
 def _view(address: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+
+
+@contextmanager
+def _floating_point_kept() -> Iterator[None]:
+    """Whatever happens inside, this thread computes afterwards as before."""
+    before = _floating_point()
+    try:
+        yield
+    finally:
+        _libm().fesetenv(before)
+
+
+def _floating_point() -> ctypes.Array[ctypes.c_char]:
+    """This thread's rounding, flushing and exceptions, as ``fesetenv`` takes them (``fenv_t``: 32 bytes on x86-64)."""
+    environment = ctypes.create_string_buffer(64)
+    _libm().fegetenv(environment)
+    return environment
+
+
+@cache
+def _libm() -> ctypes.CDLL:
+    return ctypes.CDLL("libm.so.6")
