@@ -68,3 +68,5 @@ def test_takes_what_a_convolution_leaves(runner: Any, normal: Any) -> None:
 def test_says_why_not(runner: Any, normal: Any) -> None:
     op, _ = runner.operation("tpu.MatMul", [normal(2, 5, 6), normal(6, 7), normal(5, 7)], frozenset({1, 2}))
     assert runner.kernels["tpu.MatMul"].supports(op) == "a bias of shape [5, 7], which is not one for each of 7 columns"
+    op, _ = runner.operation("tpu.MatMul", [normal(64, 60000), normal(60000, 1)])
+    assert runner.kernels["tpu.MatMul"].supports(op) == "rows of 60000 elements are too long for local memory"

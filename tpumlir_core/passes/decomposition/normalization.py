@@ -163,7 +163,8 @@ def variance(op: top.Variance, s: Steps) -> bool:
 
 
 def reduce(op: top.Reduce, s: Steps) -> bool:
-    """Norms by sums; minima by maxima; products two by two; then over the last axis of a matrix; sums last by a matrix product."""
+    """Norms by sums; over the last axis of a matrix; long rows in parts; minima by maxima, products two by two; sums last by a
+    matrix product."""
     shape = op.input.shape
     axes = op.over(len(shape))
     same = {"axes": axes, "keepdims": op.keepdims, "is_scalar": op.is_scalar}
@@ -180,6 +181,8 @@ def reduce(op: top.Reduce, s: Steps) -> bool:
         order = (*kept, *axes)
         moved = op.input if order == tuple(range(len(shape))) else s.permute(op.input, *order)
         return s.done_reshape(s(top.Reduce, s.reshape(moved, outer, inner), axes=(1,), keepdims=True, mode=op.mode))
+    if inner > _LONG_ROW:
+        return _in_parts(op, s)
     if op.mode == "ReduceMin":
         return s.done(top.MulConst, s(top.Reduce, s.times(op.input, -1.0), mode="ReduceMax", **same), const_val=-1.0)
     if op.mode in ("ReduceMean", "ReduceSum"):
@@ -187,6 +190,25 @@ def reduce(op: top.Reduce, s: Steps) -> bool:
         return s.done(top.MatMul, op.input, s.weight(np.full((inner, 1), factor)))
     kind = top.Mul if op.mode == "ReduceProd" else top.Max
     return _halve(op, s, kind)
+
+
+def _in_parts(op: top.Reduce, s: Steps) -> bool:
+    """The rows of a matrix as rows of parts, which are reduced first; then what the parts gave and what is left over."""
+    rows, extent = op.input.shape
+    mode = "ReduceSum" if op.mode == "ReduceMean" else op.mode
+    parts, rest = divmod(extent, _PART)
+
+    def piece(start: int, end: int) -> Value:
+        return s(top.Slice, op.input, offset=(0, start), steps=(1, 1), ends=(rows, end)) if end - start < extent else op.input
+
+    def over_last(value: Value) -> Value:
+        return s(top.Reduce, value, axes=(len(value.shape) - 1,), keepdims=False, mode=mode)
+
+    total = over_last(over_last(s.reshape(piece(0, extent - rest), rows, parts, _PART)))
+    if rest:
+        combine = {"ReduceSum": top.Add, "ReduceMax": top.Max, "ReduceMin": top.Min, "ReduceProd": top.Mul}[mode]
+        total = s(combine, total, over_last(piece(extent - rest, extent)))
+    return s.done_reshape(s.times(total, 1 / extent) if op.mode == "ReduceMean" else total)
 
 
 def _halve(op: top.Reduce, s: Steps, kind: type[top.Mul | top.Max]) -> bool:
@@ -203,6 +225,9 @@ def _halve(op: top.Reduce, s: Steps, kind: type[top.Mul | top.Max]) -> bool:
         value = combined
     return s.done_value(value)
 
+
+# Elements from which on rows are reduced in parts, and those of a part.
+_LONG_ROW, _PART = 1 << 14, 1 << 12
 
 NORMALIZATION: Mapping[str, Decomposition] = {
     "top.Scale": scale, "top.BatchNorm": batch_norm, "top.LayerNorm": layer_norm, "top.InstanceNorm": instance_norm,

@@ -104,7 +104,7 @@ def _only(values: Sequence[int], axes: range, other: int) -> tuple[int, ...]:
 
 
 def product(op: top.MatMul, s: Steps) -> bool:
-    """Kept dimensions by a Reshape; operands of one dimension as matrices; transposed operands by a Permute."""
+    """Kept dimensions by a Reshape; operands of one dimension as matrices; transposed operands by a Permute; long rows in halves."""
     left, right = op.input, op.operands[1]
     assert right is not None
     bias = op.operands[2] if len(op.operands) > 2 else None
@@ -123,17 +123,40 @@ def product(op: top.MatMul, s: Steps) -> bool:
         s.rewriter.replace(op, last.output)
         return True
     if not op.left_transpose and not op.right_transpose:
-        return False
+        return left.shape[-1] > _LONG_ROW and _sum_of_products(op, s)
     left, right = (_swapped(s, v, flag) for v, flag in ((left, op.left_transpose), (right, op.right_transpose)))
     plain = s.rewriter.remake(op, [left, right, *op.operands[2:]], op.name, left_transpose=False, right_transpose=False)
     s.rewriter.replace(op, plain.output)
     return True
 
 
+def _sum_of_products(op: top.MatMul, s: Steps) -> bool:
+    """The left columns by the upper rows, plus the right columns by the lower rows."""
+    left, right = op.input, op.operands[1]
+    assert right is not None
+    half = left.shape[-1] // 2
+    plain = {**op.attributes(), "do_relu": False, "relu_limit": -1.0}
+    products = []
+    for start, end, bias in ((0, half, op.operands[2:]), (half, left.shape[-1], ())):
+        parts = [_range(s, left, len(left.shape) - 1, start, end), _range(s, right, len(right.shape) - 2, start, end)]
+        products.append(s(top.MatMul, *parts, *bias, **plain))
+    return s.done(top.Add, *products)
+
+
+def _range(s: Steps, value: Value, axis: int, start: int, end: int) -> Value:
+    """The part of a value between two positions of one axis."""
+    offset = tuple(start if i == axis else 0 for i in range(len(value.shape)))
+    ends = tuple(end if i == axis else extent for i, extent in enumerate(value.shape))
+    return s(top.Slice, value, offset=offset, steps=(1,) * len(offset), ends=ends)
+
+
 def _swapped(s: Steps, value: Value, flag: bool) -> Value:
     rank = len(value.shape)
     return s.permute(value, *range(rank - 2), rank - 1, rank - 2) if flag else value
 
+
+# Elements of a row beyond which a product that a target has not is cut: one that has no shorter ones either has none at all.
+_LONG_ROW = 1 << 14
 
 WINDOWS: Mapping[str, Decomposition] = {
     "top.Conv": convolution, "top.Deconv": convolution, "top.MaxPool": pool, "top.AvgPool": pool, "top.MatMul": product,

@@ -20,6 +20,7 @@ from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight, relu
 from tpumlir_bm1684x.kernels.filters import by_lane, has_bias
+from tpumlir_bm1684x.kernels.movement import FITTING
 from tpumlir_core.ir import Array, Operation, WeightStore
 from tpumlir_sophgo.arch import align, ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
@@ -75,7 +76,7 @@ def shares_weight(op: Any) -> bool:
 class RowsInLanes(Kernel):
     """A row a lane. A shared weight is laid out as the image (inner in the lanes, columns along w) by ``constants``."""
 
-    def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
+    def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views:
         p = product(op)
         batch, rows = self._merged(op, p, known)
         lefts = batch if shares_weight(op) else prod(p.left_batches)
@@ -151,6 +152,18 @@ class RowsInLanes(Kernel):
         if right is not None and _right_transposed(op):
             size += _turned_bytes(right)
         return size
+
+    def least_bytes(self, op: Any) -> int:
+        """Bytes a lane of the smallest tile: a row in each lane, or fewer."""
+        views = self.views(op, [None] * len(op.operands))
+        _, rows, _, columns = views.results[0]
+        out = Box((0, 0, 0, 0), (1, min(rows, arch().lanes), 1, columns if "w" not in self.splits(op, views) else 1))
+        boxes = self.input_slices(op, views, out)
+        tensors = [None if box is None else LocalTensor.aligned(arch(), 0, box.size, F32) for box in boxes]
+        y = LocalTensor.aligned(arch(), 0, out.size, F32)
+        constants = aligned_bytes(arch(), (1, product(op).inner, 1, 1), F32) if shares_weight(op) else 0
+        held = sum(aligned_bytes(arch(), t.shape, F32) for t in (*tensors, y) if t is not None)
+        return constants + held + self.scratch(op, Tile(tuple(tensors), (y,), tuple(boxes), out))
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         out, s = tile.results[0], Scratch(tile.scratch)
@@ -266,6 +279,8 @@ class MatMulKernel(ChoiceKernel):
         p = product(op)
         if has_bias(op) and (op.operands[2].type.elements != p.columns or op.operands[2].shape[-1] != p.columns):
             return f"a bias of shape {list(op.operands[2].shape)}, which is not one for each of {p.columns} columns"
+        if self.choose(op) is self._rows and self._rows.least_bytes(op) > FITTING * arch().lane_bytes:
+            return f"rows of {p.inner} elements are too long for local memory"
         return None
 
 

@@ -7,6 +7,7 @@ from math import prod
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.estimate import MAX_SIZE
 from tpumlir_core.ir import Operation, top
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
@@ -111,6 +112,10 @@ class SliceKernel(Kernel):
         channel = self._ranges(op)[1]
         if any(step < 0 for _, step in ranges) or channel[1] != 1:
             return "a slice with negative steps, or with a step along channels, in place"
+        channels = cut_view(op.output.shape, _plain_cuts(len(op.output.shape)))[1]
+        least = 2 * aligned_bytes(arch(), (1, channels, 1, 1), op.output.type.element)
+        if channel != (0, 1) and (channels > MAX_SIZE or least > FITTING * arch().lane_bytes):
+            return "a slice of channels that do not fit local memory whole"
         return None if op.output.type.elements else "an empty result"
 
     def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
