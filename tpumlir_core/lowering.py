@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from tpumlir_core.errors import UnsupportedError
-from tpumlir_core.ir import Function, Module, Operation, Value
+from tpumlir_core.ir import Function, Module, Operation, TensorType, Value
+from tpumlir_core.ir.top import Weight
 from tpumlir_core.ir.tpu import lowered_class
 from tpumlir_core.passes import run_pipeline
 from tpumlir_core.plugins.extension_points import LoweringOptions, Target
@@ -56,6 +57,18 @@ def _origin(name: str, operations: Collection[str]) -> str:
     words = name.split("_")
     candidates: Sequence[str] = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
     return next((candidate for candidate in candidates if candidate in operations), name)
+
+
+def retyped(operation: Operation, types: Callable[[TensorType], TensorType]) -> Operation:
+    """A detached twin whose operands and results have other types; weights stay weights of the same names and types."""
+    operands = [None if value is None else _twin(value, types) for value in operation.operands]
+    return type(operation).create(operands, [(r.name, types(r.type)) for r in operation.results], **operation.attributes())
+
+
+def _twin(value: Value, types: Callable[[TensorType], TensorType]) -> Value:
+    if isinstance(value.owner, Weight):
+        return Weight.create([], [(value.name, value.type)]).output
+    return Value(value.name, types(value.type))
 
 
 def to_tpu(module: Module, chip: str, mode: str) -> Module:

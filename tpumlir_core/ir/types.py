@@ -64,6 +64,12 @@ class TensorType:
     address: int | None = None
 
     @property
+    def scaling(self) -> tuple[float, int]:
+        """What stored numbers stand for: (scale, zero point) of real = (stored - zero point) * scale."""
+        q = self.quantization
+        return (1.0, 0) if q is None or self.element.is_float else (q.scale, q.zero_point)
+
+    @property
     def elements(self) -> int:
         """Number of elements (1 for a scalar)."""
         return math.prod(self.shape)
@@ -78,3 +84,6 @@ class TensorType:
 
     def with_element(self, element: ElementType) -> TensorType:
         return replace(self, element=element)
+
+    def with_storage(self, element: ElementType, quantization: Quantization | None) -> TensorType:
+        return replace(self, element=element, quantization=quantization)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from tpumlir_bm1684x.chip import arch, instruction_sets
-from tpumlir_bm1684x.instructions.arithmetic import ArithmeticInstructions
 from tpumlir_bm1684x.instructions.compare import CompareInstructions
+from tpumlir_bm1684x.instructions.conversion import ConversionInstructions
 from tpumlir_bm1684x.instructions.convolution import ConvolutionInstructions
 from tpumlir_bm1684x.instructions.dma import DmaInstructions
 from tpumlir_bm1684x.instructions.pooling import PoolingInstructions
-from tpumlir_bm1684x.instructions.special import SpecialInstructions
 from tpumlir_bm1684x.instructions.transform import TransformInstructions
 
 
 class Bm1684xEmitter(
-    ArithmeticInstructions, CompareInstructions, ConvolutionInstructions, PoolingInstructions, SpecialInstructions,
-    TransformInstructions, DmaInstructions,
+    ConversionInstructions, CompareInstructions, ConvolutionInstructions, PoolingInstructions, TransformInstructions, DmaInstructions,
 ):
     """All instruction builders of the chip over one command list."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from tpumlir_bm1684x.chip import arch, instruction_sets
@@ -26,6 +26,9 @@ class Bm1684xTarget(SophgoTarget):
 
     name = "bm1684x"
     runtime_name = "BM1684X"
+
+    def modes(self) -> Sequence[str]:
+        return ("F32", "F16", "BF16")
 
     def chip(self) -> Chip:
         return Chip(arch(), Bm1684xEmitter.new, Bm1684xCost())

@@ -1,24 +1,49 @@
 """Lowering of a Top module to float Tpu operations.
 
 In F32 every Top operation becomes the Tpu operation of the same name; what the target has no kernel for is decomposed
-into simpler Top operations first.
+into simpler Top operations first. In F16 and BF16 tensors are stored in 16 bits, except where ``precision`` says why not;
+weights stay F32 in the module, and each kernel lays them out as it computes with them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tpumlir_core.ir import Module
-from tpumlir_core.lowering import prepare_for, to_tpu
+from tpumlir_core.ir import ElementType, Module, Operation
+from tpumlir_core.ir.top import Weight
+from tpumlir_core.ir.tpu import lowered_class
+from tpumlir_core.lowering import KEPT, prepare_for, to_tpu
 from tpumlir_core.plugins.extension_points import LoweringOptions, Quantizer, Target
+from tpumlir_core.storage_lowering import Storage, StorageLowering
+from tpumlir_float.precision import STORED, storage_modes
 
 
 class FloatQuantizer(Quantizer):
-    """Lowers to F32."""
+    """Lowers to F32, F16 or BF16, and to any mixture of them where options name modes of single operations."""
 
     def modes(self) -> Sequence[str]:
-        return ("F32",)
+        return ("F32", *STORED)
 
     def lower(self, module: Module, target: Target, options: LoweringOptions) -> Module:
         prepare_for(module, target, options.mode, options)
-        return to_tpu(module, target.name, options.mode)
+        if options.mode == "F32" and not options.modes:
+            return to_tpu(module, target.name, options.mode)
+        modes = storage_modes(module, target, options)
+        lowering = StorageLowering(module)
+        for operation in module.function.operations:
+            if operation.opcode in KEPT:
+                lowering.keep(operation)
+                continue
+            stored = Storage(STORED.get(modes[operation], ElementType.F32))
+            operands = [_wanted(operation, i, stored) for i in range(len(operation.operands))]
+            results = [stored if r.type.element is ElementType.F32 else Storage.of(r) for r in operation.results]
+            lowering.add(operation, lowered_class(operation), operands, results)
+        return lowering.finish(target.name, options.mode)
+
+
+def _wanted(operation: Operation, position: int, stored: Storage) -> Storage | None:
+    """How an operation wants an operand: floats as it stores its results, weights and integers as they are."""
+    value = operation.operands[position]
+    if value is None or isinstance(value.owner, Weight) or not value.type.element.is_float:
+        return None
+    return stored

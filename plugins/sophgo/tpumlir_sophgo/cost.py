@@ -46,7 +46,7 @@ class Estimator:
     chip: Chip
     graph: Graph
     _calls: dict[tuple[Any, ...], CallCost] = field(default_factory=dict)
-    _transfers: dict[Shape4, int] = field(default_factory=dict)
+    _transfers: dict[tuple[Shape4, ElementType], int] = field(default_factory=dict)
     _kinds: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _kind: dict[Node, int] = field(default_factory=dict)
 
@@ -90,15 +90,15 @@ class Estimator:
         node.local.emit(node.op, tile, emitter)
         return CallCost(_sum(self.chip.cost, emitter.commands), align(scratch, arch.eu_bytes))
 
-    def transfer(self, shape: Shape4) -> int:
-        """Cycles of loading (or storing) a dense 4-byte tensor of this shape."""
-        found = self._transfers.get(shape)
+    def transfer(self, shape: Shape4, element: ElementType) -> int:
+        """Cycles of loading (or storing) a dense tensor."""
+        found = self._transfers.get((shape, element))
         if found is None:
             emitter = self.chip.new_emitter()
             emitter.track = False
-            local = LocalTensor.aligned(self.chip.arch, 0, shape, ElementType.F32)
-            emitter.load(local, GlobalTensor.dense(self.chip.arch.global_base, shape, ElementType.F32))
-            found = self._transfers[shape] = _sum(self.chip.cost, emitter.commands)
+            local = LocalTensor.aligned(self.chip.arch, 0, shape, element)
+            emitter.load(local, GlobalTensor.dense(self.chip.arch.global_base, shape, element))
+            found = self._transfers[shape, element] = _sum(self.chip.cost, emitter.commands)
         return found
 
 

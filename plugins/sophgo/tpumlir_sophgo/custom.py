@@ -10,7 +10,7 @@ from tpumlir_sophgo.kernel import GlobalKernel, Kernel, KernelRegistry
 
 def with_custom(kernels: KernelRegistry, chip: str, operators: Iterable[Operator]) -> KernelRegistry:
     """A registry with also the kernels that these operators bring for a chip. Raises PluginFault where one is no kernel."""
-    registry = KernelRegistry()
+    registry = KernelRegistry(kernels.widen)
     registry.local.update(kernels.local)
     registry.whole.update(kernels.whole)
     for op in operators:
@@ -25,6 +25,6 @@ def _guarded(op: Operator, chip: str, kernel: object) -> Kernel | GlobalKernel:
     if not isinstance(kernel, Kernel | GlobalKernel):
         raise op.fault(f"its kernel for {chip}", f"{type(kernel).__name__} is neither a Kernel nor a GlobalKernel")
     contract = Kernel if isinstance(kernel, Kernel) else GlobalKernel
-    for name in (name for name in vars(contract) if not name.startswith("_")):
+    for name in (name for name, member in vars(contract).items() if callable(member) and not name.startswith("_")):
         setattr(kernel, name, op.blamed(getattr(kernel, name), f"its kernel's {name} for {chip}"))
     return kernel

@@ -13,21 +13,28 @@ The scheduler owns slicing, loads, stores, placement and order. What it asks a k
 Operands listed by ``constant_operands`` reach the kernel only through ``constants``. All other tiles (operands and
 results) are in the standard aligned layout when they are whole; an operand may be a part of a larger tile (same strides
 as the larger one, see ``LocalTensor.is_aligned``), which happens where two users of a value need different rows.
+
+A kernel computes in the element types that it is ``native`` in. An operation of other types is done in F32 by the same kernel,
+with conversions around it (``widening``), so that a kernel for F32 serves every precision.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tpumlir_core.ir import Operation, Value, WeightStore
+from tpumlir_core.ir import ElementType, Operation, Value, WeightStore
 from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor, Shape4
 
 LaneImage = np.ndarray[tuple[int, int], np.dtype[np.uint8]]  # [lanes (at most all), bytes of a lane]
+
+
+FLOAT32 = frozenset({ElementType.F32})
+EVERY_ELEMENT = frozenset(ElementType)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,13 @@ class Tile:
 
 class Kernel(ABC):
     """A local kernel for one operation class; stateless. ``e`` in ``emit`` is the chip's emitter."""
+
+    native: frozenset[ElementType] = FLOAT32
+    """Element types that it computes with."""
+
+    def takes(self, op: Operation) -> bool:
+        """Whether it computes with tiles as they are stored: all of one type that it is native in, quantized alike."""
+        return alike(self, op)
 
     def supports(self, op: Operation) -> str | None:
         """None if this operation can be done, else the reason in a few words."""
@@ -130,6 +144,13 @@ class GlobalKernel(ABC):
     global tensors too, unless ``constant_operands`` names them.
     """
 
+    native: frozenset[ElementType] = FLOAT32
+    """Element types that it computes with."""
+
+    def takes(self, op: Operation) -> bool:
+        """See ``Kernel.takes``."""
+        return alike(self, op)
+
     def supports(self, op: Operation) -> str | None:
         return None
 
@@ -161,6 +182,14 @@ class GlobalCall:
     workspace: int = -1
 
 
+def alike(kernel: Kernel | GlobalKernel, op: Operation) -> bool:
+    """Whether all that reaches a kernel and leaves it is of one element type that it is native in, and quantized alike."""
+    fixed = kernel.constant_operands(op)
+    moved = [v for i, v in enumerate(op.operands) if v is not None and i not in fixed] + op.results
+    stored = {(v.type.element, v.type.scaling) for v in moved}
+    return len(stored) == 1 and moved[0].type.element in kernel.native
+
+
 def default_view(shape: Sequence[int]) -> Shape4:
     """The 4-D view of a tensor where nothing else asks for one: (n, c, h, w); (a, b, 1, c); (a, b, 1, 1); (1, a, 1, 1).
 
@@ -189,9 +218,10 @@ def view_of(value: Value | None, view: Shape4 | None) -> bool:
 
 
 class KernelRegistry:
-    """Kernels of one chip by opcode."""
+    """Kernels of one chip by opcode; ``widen`` makes of one that computes in F32 one for an operation of other types."""
 
-    def __init__(self) -> None:
+    def __init__(self, widen: Callable[[Kernel, Operation], Kernel] | None = None) -> None:
+        self.widen = widen
         self.local: dict[str, Kernel] = {}
         self.whole: dict[str, GlobalKernel] = {}
 
@@ -204,5 +234,6 @@ class KernelRegistry:
 
 
 __all__ = [
-    "GlobalCall", "GlobalKernel", "Kernel", "KernelRegistry", "LaneImage", "Tile", "Views", "default_view", "view_of",
+    "EVERY_ELEMENT", "FLOAT32", "GlobalCall", "GlobalKernel", "Kernel", "KernelRegistry", "LaneImage", "Tile", "Views", "alike",
+    "default_view", "view_of",
 ]

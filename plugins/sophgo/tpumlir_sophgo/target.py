@@ -9,8 +9,9 @@ from typing import Any
 
 from tpumlir_core.bmodel import MADE_BY, BmodelNet, BmodelTensor, CommandStreams, write_bmodel
 from tpumlir_core.errors import InputError
-from tpumlir_core.ir import Module, Operation, Value
+from tpumlir_core.ir import ElementType, Module, Operation, Value
 from tpumlir_core.ir.operator import Operator
+from tpumlir_core.lowering import retyped
 from tpumlir_core.plugins.extension_points import Artifact, Instruction, Profile, Target
 from tpumlir_sophgo import inspection
 from tpumlir_sophgo.check import Footprint, GlobalLayout, check_streams
@@ -22,6 +23,10 @@ from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.layers import NOTE, LayerTable
 from tpumlir_sophgo.schedule.graph import RENAMING, Graph, choose_kernel
 from tpumlir_sophgo.schedule.program import Program, schedule
+from tpumlir_sophgo.widening import stored_as
+
+STORED = {"F16": ElementType.F16, "BF16": ElementType.BF16}
+"""What a Top operation's tensors are stored as in a mode, where that is not F32: in INT8 that is settled operation by operation."""
 
 
 class SophgoTarget(Target):
@@ -49,15 +54,15 @@ class SophgoTarget(Target):
     def transferred_bytes(self, fmt: Format, values: Mapping[str, int]) -> int:
         """Bytes that a command moves between memories; 0 for one that computes."""
 
-    def modes(self) -> Sequence[str]:
-        return ("F32",)
-
     def supports(self, op: Operation, mode: str) -> str | None:
         if mode not in self.modes():
             return f"{self.name} has no {mode} (it has {', '.join(self.modes())})"
         opcode = op.opcode.replace("top.", "tpu.")
         if opcode in RENAMING:
             return None
+        stored = STORED.get(mode, ElementType.F32)
+        if op.opcode != opcode and stored is not ElementType.F32:
+            op = retyped(op, stored_as(stored))
         found = choose_kernel(op, self.kernels_for([op]))
         return found if isinstance(found, str) else None
 
@@ -70,9 +75,9 @@ class SophgoTarget(Target):
         """Every Tpu operation: None where there is a kernel, or nothing to compute."""
         from tpumlir_core.ir import registered_operations, tpu  # noqa: F401  (declares the operations)
 
-        there = {*self.kernels().local, *self.kernels().whole, *RENAMING}
+        kernels = self.kernels()
         opcodes = [opcode for opcode in registered_operations() if opcode.startswith("tpu.")]
-        return {op.removeprefix("tpu."): dict.fromkeys(self.modes(), None if op in there else "no kernel") for op in opcodes}
+        return {op.removeprefix("tpu."): {mode: _listed(op, mode, kernels) for mode in self.modes()} for op in opcodes}
 
     def disassemble(self, data: bytes) -> Iterator[Instruction]:
         return inspection.disassemble(data, self.chip().new_emitter().sets)
@@ -129,3 +134,13 @@ class SophgoTarget(Target):
             "memory_bytes": program.memory_bytes,
             "file_bytes": len(data),
         }
+
+
+def _listed(opcode: str, mode: str, kernels: KernelRegistry) -> str | None:
+    """None where some operation of this opcode can be done in a mode."""
+    if opcode in RENAMING or opcode in kernels.local:
+        return None
+    whole = kernels.whole.get(opcode)
+    if whole is None:
+        return "no kernel"
+    return None if STORED.get(mode, ElementType.F32) in whole.native else f"no kernel for {mode}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 
+from tpumlir_bm1684x.chip import arch
 from tpumlir_sophgo.kernel import KernelRegistry
+from tpumlir_sophgo.widening import Widened
 
 FAMILIES = (
     "activation", "arg", "binary", "channel", "compare", "convolution", "deconvolution", "group_norm", "interp", "lrn", "matmul",
@@ -14,7 +17,7 @@ FAMILIES = (
 
 def registry() -> KernelRegistry:
     """All kernels of the chip."""
-    kernels = KernelRegistry()
+    kernels = KernelRegistry(partial(Widened, arch()))
     for family in FAMILIES:
         import_module(f"{__name__}.{family}").register(kernels)
     return kernels

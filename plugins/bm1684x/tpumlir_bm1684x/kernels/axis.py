@@ -93,8 +93,6 @@ class AxisKernel(Kernel):
         where not ``keeps_axis``, size 1 along the axis."""
 
     def supports(self, op: Operation) -> str | None:
-        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
-            return "only F32"
         if not op.input.shape:
             return "a scalar has no axis"
         if self._smallest_tile(op) > arch().lane_bytes:

@@ -31,7 +31,7 @@ class ScaleKernel(ElementwiseKernel):
     def supports(self, op: Operation) -> str | None:
         if any(v is not None and not is_weight(v) for v in op.operands[1:]):
             return "its factors must be weights"
-        return None if op.input.type.element is F32 else "only F32"
+        return None
 
     def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
         shape = op.output.shape

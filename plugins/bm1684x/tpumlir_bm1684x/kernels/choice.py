@@ -18,6 +18,9 @@ class ChoiceKernel(Kernel):
     def choose(self, op: Any) -> Kernel:
         """The kernel for an operation; always the same one for the same operation."""
 
+    def takes(self, op: Operation) -> bool:
+        return self.choose(op).takes(op)
+
     def supports(self, op: Operation) -> str | None:
         return self.choose(op).supports(op)
 

@@ -127,8 +127,6 @@ class ElementwiseKernel(Kernel):
     packed: frozenset[int] = frozenset()
 
     def supports(self, op: Operation) -> str | None:
-        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
-            return "only F32"
         if broadcast_views(_shapes(op), op.output.shape, (), self.constant_operands(op)) is None:
             return f"its broadcasting ({' with '.join(str(list(s)) for s in _shapes(op) if s is not None)}) needs more than four axes"
         return None

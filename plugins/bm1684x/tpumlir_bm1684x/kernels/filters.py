@@ -83,8 +83,6 @@ def by_lane(rows: Array) -> Array:
 
 def refused(op: Any) -> str | None:
     """Why a convolution, transposed or not, cannot be done; None if it can."""
-    if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
-        return "only F32"
     if len(op.kernel_shape) > 2:
         return f"{len(op.kernel_shape)} spatial axes"
     if not is_weight(op.operands[1]) or (has_bias(op) and not is_weight(op.operands[2])):

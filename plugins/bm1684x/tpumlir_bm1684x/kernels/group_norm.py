@@ -107,8 +107,6 @@ class GroupNormKernel(Kernel):
         """The sums as (n, c, 1, 1)."""
 
     def supports(self, op: Operation) -> str | None:
-        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
-            return "only F32"
         if any(v is not None and not is_weight(v) for v in op.operands[1:]):
             return "only constant weights"
         if self.smallest_tile(op) > arch().lane_bytes:

@@ -18,7 +18,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight, relu
 from tpumlir_bm1684x.kernels.folding import slice_axis, with_size
-from tpumlir_core.ir import Array, Operation
+from tpumlir_core.ir import Array, Operation, top
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, H, LocalTensor, Shape4, W, aligned_bytes
 
@@ -152,8 +152,6 @@ class ResizeKernel(Kernel):
     """Interp and Upsample over the last two axes."""
 
     def supports(self, op: Operation) -> str | None:
-        if op.input.type.element is not F32:
-            return "only F32"
         if any(v is not None and not is_weight(v) for v in op.operands[1:]):
             return "a computed target shape"
         return None
@@ -202,14 +200,14 @@ class ResizeKernel(Kernel):
             wide = s.take(with_size(x.shape, W, out.shape[3]))
             resize_axis(e, wide, x, W, columns, s)
             resize_axis(e, out, wide, H, rows, s)
-        if op.opcode == "tpu.Upsample":
+        if isinstance(op, top.Upsample):
             relu(op, out, e)
 
 
 def op_taps(op: Any, axis: int) -> Taps:
     """The taps of an operation along h or w of its view."""
     size, out = _view(op.input.shape)[axis], _view(op.output.shape)[axis]
-    if op.opcode == "tpu.Upsample":
+    if isinstance(op, top.Upsample):
         return nearest_taps(np.arange(out) / (out / size), size, True)
     scales = op.scales(len(op.input.shape))
     if axis - W + len(scales) <= 0:

@@ -272,8 +272,6 @@ class MatMulKernel(ChoiceKernel):
         return self._columns if by_column <= by_row else self._rows
 
     def supports(self, op: Any) -> str | None:
-        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
-            return "only F32"
         if op.hdim_is_batch or op.output_transpose:
             return "hdim_is_batch or output_transpose"
         p = product(op)

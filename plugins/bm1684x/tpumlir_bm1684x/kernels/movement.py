@@ -9,7 +9,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.estimate import MAX_SIZE
 from tpumlir_core.ir import Operation, top
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
+from tpumlir_sophgo.kernel import EVERY_ELEMENT, Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 AXES = "nchw"
@@ -43,8 +43,22 @@ def place(e: Bm1684xEmitter, out: LocalTensor, source: LocalTensor) -> None:
         e.shift(out, source)
 
 
+def keeps_zero(op: Operation) -> bool:
+    """Whether the constants that a movement adds (a pad's value, the zero of a fused activation) mean the same as stored."""
+    if isinstance(op, top.Pad) and (op.mode != "constant" or op.val == 0):
+        return op.mode != "constant" or op.output.type.scaling[1] == 0
+    if isinstance(op, top.Concat) and not op.do_relu:
+        return True
+    return op.output.type.element.is_float
+
+
 class ConcatKernel(Kernel):
     """Concatenation: each operand is copied to its place."""
+
+    native = EVERY_ELEMENT
+
+    def takes(self, op: Operation) -> bool:
+        return super().takes(op) and keeps_zero(op)
 
     def supports(self, op: Operation) -> str | None:
         assert isinstance(op, top.Concat)
@@ -105,6 +119,8 @@ def slice_ranges(op: Operation) -> list[tuple[int, int]]:
 class SliceKernel(Kernel):
     """A slice with positive steps, up to four axes."""
 
+    native = EVERY_ELEMENT
+
     def supports(self, op: Operation) -> str | None:
         ranges = slice_ranges(op)
         if len(ranges) > 4:
@@ -153,6 +169,11 @@ def _plain_cuts(rank: int) -> tuple[int, int, int]:
 
 class PadKernel(Kernel):
     """Pads of any mode, up to four axes; the padded axes stay whole."""
+
+    native = EVERY_ELEMENT
+
+    def takes(self, op: Operation) -> bool:
+        return super().takes(op) and keeps_zero(op)
 
     def supports(self, op: Operation) -> str | None:
         before, after = self._pads(op)

@@ -13,7 +13,7 @@ from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.movement import FITTING, place
 from tpumlir_bm1684x.kernels.strided import dense_strides
 from tpumlir_core.ir import Operation, top
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views, default_view
+from tpumlir_sophgo.kernel import EVERY_ELEMENT, Kernel, KernelRegistry, Tile, Views, default_view
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 SHORT_RUN = 64  # elements: DMA pays a shorter run of adjacent elements as 256 bytes all the same
@@ -36,6 +36,8 @@ def merged_axes(shape: Sequence[int], order: Sequence[int]) -> tuple[list[int], 
 
 class TransposeKernel(Kernel):
     """Exchange of the last two (merged) axes, across the lanes: (n, c, 1, w) becomes (n, w, 1, c)."""
+
+    native = EVERY_ELEMENT
 
     def supports(self, op: Operation) -> str | None:
         if not op.output.type.elements:
@@ -97,6 +99,8 @@ class InnerPermuteKernel(Kernel):
 
     Where DMA would go element by element. A tensor whose outermost axis moves too is permuted in one lane.
     """
+
+    native = EVERY_ELEMENT
 
     def suits(self, op: Operation) -> bool:
         """Whether DMA would move short runs, and the elements of a lane fit."""
@@ -183,6 +187,8 @@ class PermuteKernel(ChoiceKernel):
 
 class RepeatKernel(Kernel):
     """Tile and Expand along one axis, where DMA would write short runs: the channels' elements are copied over and over."""
+
+    native = EVERY_ELEMENT
 
     def supports(self, op: Operation) -> str | None:
         if not op.output.type.elements:

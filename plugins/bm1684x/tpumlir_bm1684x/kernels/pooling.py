@@ -93,8 +93,6 @@ class PoolKernel(Kernel):
         """Whatever the result needs at last, in place."""
 
     def supports(self, op: Any) -> str | None:
-        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
-            return "only F32"
         if not 3 <= len(op.input.shape) <= 4:
             return f"{len(op.input.shape) - 2} spatial axes"
         if self._least_bytes(op) > FITTING * arch().lane_bytes:

@@ -117,8 +117,6 @@ class ReduceKernel(Kernel):
     """Sum, mean, maximum, minimum, product and the L1 and L2 norms over any axes."""
 
     def supports(self, op: Any) -> str | None:
-        if any(v is not None and v.type.element is not F32 for v in (*op.operands, *op.results)):
-            return "only F32"
         found = pairs_of(runs(op.input.shape, op.over(len(op.input.shape))))
         if not found:
             return f"axes {list(op.axes)} of {list(op.input.shape)} cannot be reduced at once"

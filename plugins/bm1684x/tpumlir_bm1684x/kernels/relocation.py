@@ -10,15 +10,17 @@ import numpy as np
 
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.common import is_weight
-from tpumlir_bm1684x.kernels.movement import slice_ranges
+from tpumlir_bm1684x.kernels.movement import keeps_zero, slice_ranges
 from tpumlir_bm1684x.kernels.strided import LONGEST, dense_strides, strided_copy, strided_fill
 from tpumlir_core.ir import Operation, WeightStore, top
-from tpumlir_sophgo.kernel import GlobalCall, GlobalKernel, KernelRegistry
+from tpumlir_sophgo.kernel import EVERY_ELEMENT, GlobalCall, GlobalKernel, KernelRegistry
 from tpumlir_sophgo.tensor import GlobalTensor
 
 
 class Relocation(GlobalKernel):
     """Moves elements of its first operand; what else it takes says where from, and is read at compile time."""
+
+    native = EVERY_ELEMENT
 
     def supports(self, op: Operation) -> str | None:
         return None if op.output.type.elements else "an empty result"
@@ -41,6 +43,9 @@ class SliceGlobal(Relocation):
 
 class PadGlobal(Relocation):
     """Pads of any mode and rank: a constant around the operand, or rows of the operand again."""
+
+    def takes(self, op: Operation) -> bool:
+        return super().takes(op) and keeps_zero(op)
 
     def supports(self, op: Operation) -> str | None:
         assert isinstance(op, top.Pad)
@@ -132,6 +137,8 @@ class RepeatGlobal(Relocation):
 class GatherGlobal(GlobalKernel):
     """Gather along an axis with constant indices, by the DMA engine's gather command."""
 
+    native = EVERY_ELEMENT
+
     def supports(self, op: Operation) -> str | None:
         if not is_weight(op.operands[1]):
             return "indices that are not constant"
@@ -169,6 +176,8 @@ class GatherGlobal(GlobalKernel):
 
 class ReverseGlobal(GlobalKernel):
     """Reversal of an axis, row by row."""
+
+    native = EVERY_ELEMENT
 
     def emit(self, op: Operation, call: GlobalCall, e: Bm1684xEmitter) -> None:
         assert isinstance(op, top.Reverse)

@@ -182,7 +182,7 @@ class SoftmaxKernel(ChoiceKernel):
         if op.beta <= 0:
             return f"beta {op.beta} is not positive"
         reason = self._along.supports(op)
-        return self._across.supports(op) if reason is not None and op.input.shape and op.input.type.element is F32 else reason
+        return self._across.supports(op) if reason is not None and op.input.shape else reason
 
 
 def register(registry: KernelRegistry) -> None:

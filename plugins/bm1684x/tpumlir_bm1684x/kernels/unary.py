@@ -9,10 +9,11 @@ import numpy as np
 
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.arithmetic import Rounding
+from tpumlir_bm1684x.instructions.conversion import UNSCALED, Scaling
 from tpumlir_bm1684x.kernels import functions as f
 from tpumlir_bm1684x.kernels.common import FunctionKernel, Scratch
-from tpumlir_core.ir import Array, ElementType
-from tpumlir_sophgo.kernel import KernelRegistry
+from tpumlir_core.ir import Array, ElementType, Operation
+from tpumlir_sophgo.kernel import KernelRegistry, Tile
 from tpumlir_sophgo.tensor import LocalTensor
 
 _ROUNDING = {
@@ -174,30 +175,47 @@ def arctanh(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmi
     e.binary("sub", out, a, b)
 
 
-_INTEGERS = (ElementType.SI32, ElementType.UI32, ElementType.SI16, ElementType.UI16, ElementType.SI8, ElementType.UI8)
-
-
 class CastKernel(FunctionKernel):
-    """Rounding to what another type can hold; the result stays F32. Integers (inputs of the network) become F32."""
+    """Rounding to what another type can hold, in F32 (``to``), and conversion between element types."""
 
     def __init__(self) -> None:
         super().__init__(cast, buffers=1)
 
+    def takes(self, op: Operation) -> bool:
+        return True
+
     def supports(self, op: Any) -> str | None:
         if op.to.startswith(("INT", "UINT")) and op.round_mode not in _ROUNDING:
             return f"no instruction rounds {op.round_mode}"
-        if op.output.type.element is not ElementType.F32:
-            return "only F32 results"
-        if op.input.type.element in _INTEGERS:
-            return None if op.to == "F32" else f"integers become F32 only, not {op.to}"
+        converted = op.input.type.element is not op.output.type.element
+        if converted and op.to not in ("", "F32"):
+            return f"{op.input.type.element.value} becomes {op.output.type.element.value} only, not {op.to}"
         return super().supports(op)
+
+    def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        x, out = tile.operands[0], tile.results[0]
+        stored = (op.input.type.element, op.input.type.scaling), (out.element, op.output.type.scaling)
+        if x is None or stored[0] == stored[1]:
+            super().emit(op, tile, e)
+            return
+        convert(out, x, stored[0][1], stored[1][1], Scratch(tile.scratch), e)
+
+
+def convert(out: LocalTensor, x: LocalTensor, before: Scaling, after: Scaling, s: Scratch, e: Bm1684xEmitter) -> None:
+    """Stored numbers as others that stand for the same, through F32 where they are scaled."""
+    if before == after == UNSCALED:
+        e.unary("cast", out, x)
+    elif after == UNSCALED and out.element is ElementType.F32:
+        e.widen(out, x, before)
+    else:
+        wide = s.take(x.shape)
+        e.widen(wide, x, before)
+        e.narrow(out, wide, after)
 
 
 def cast(op: Any, out: LocalTensor, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
     """The value that type ``to`` holds for x."""
-    if x.element in _INTEGERS:
-        e.unary("cast", out, x)
-    elif op.to.startswith(("INT", "UINT")):
+    if op.to.startswith(("INT", "UINT")):
         e.unary("cast", out, x, _ROUNDING[op.round_mode])
     elif op.to in ("F16", "BF16"):
         half = s.take(out.shape, ElementType[op.to])

@@ -9,6 +9,7 @@ from tpumlir_core.ir import Module, Operation, Value, WeightStore
 from tpumlir_sophgo.arch import align
 from tpumlir_sophgo.kernel import GlobalKernel, Kernel, KernelRegistry, Views
 from tpumlir_sophgo.tensor import Box, Shape4
+from tpumlir_sophgo.widening import widens
 
 # Operations that only rename the bytes of their operand: no kernel, the result is the operand's storage.
 RENAMING = frozenset({"tpu.Reshape", "tpu.Flatten", "tpu.Squeeze", "tpu.Unsqueeze", "tpu.View"})
@@ -131,8 +132,22 @@ def choose_kernel(op: Operation, registry: KernelRegistry) -> Kernel | GlobalKer
         kernel = table.get(op.opcode.replace("top.", "tpu."))
         if kernel is None:
             continue
-        reason = kernel.supports(op)
-        if reason is None:
+        kernel = _in_types_of(op, kernel, registry)
+        reason = f"its kernel does not compute with {_elements(op)}" if kernel is None else kernel.supports(op)
+        if kernel is not None and reason is None:
             return kernel
-        reasons.append(reason)
+        reasons.append(str(reason))
     return "; ".join(reasons) or "there is no kernel for this operation"
+
+
+def _in_types_of(op: Operation, kernel: Kernel | GlobalKernel, registry: KernelRegistry) -> Kernel | GlobalKernel | None:
+    """The kernel, or what computes by it in the element types of an operation; None where nothing does."""
+    if kernel.takes(op):
+        return kernel
+    if isinstance(kernel, Kernel) and registry.widen is not None and widens(op):
+        return registry.widen(kernel, op)
+    return None
+
+
+def _elements(op: Operation) -> str:
+    return ", ".join(sorted({v.type.element.value for v in (*op.operands, *op.results) if v is not None}))

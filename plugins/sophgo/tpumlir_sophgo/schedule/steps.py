@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tpumlir_core.ir import Value
+from tpumlir_core.ir import ElementType, Value
 from tpumlir_sophgo.arch import align, ceil_div
 from tpumlir_sophgo.cost import Estimator
 from tpumlir_sophgo.kernel import Views
@@ -185,7 +185,7 @@ class StepBuilder:
         box = slices.values[key]
         buffer = Buffer(aligned_bytes(self.est.chip.arch, box.size, value.type.element), number, number)
         local[key] = LocalValue(key[0], key[1], box, buffer)
-        result.loads.append(ValueLoad(local[key], number, self.est.transfer(box.size)))
+        result.loads.append(ValueLoad(local[key], number, self.est.transfer(box.size, key[0].type.element)))
         return local[key]
 
     def _constants(
@@ -201,7 +201,7 @@ class StepBuilder:
                 return None
             buffer = Buffer(size, number, number)
             lanes = min(self.est.chip.arch.lanes, views.results[0][1]) if axis == 1 else self.est.chip.arch.lanes
-            cycles = self.est.transfer((1, lanes, 1, ceil_div(size, 4)))
+            cycles = self.est.transfer((1, lanes, 1, ceil_div(size, 4)), ElementType.F32)
             found = kept[node.index, span] = ConstantLoad(node, views, span, size, buffer, number, cycles, lanes)
             result.loads.append(found)
         found.buffer.last = number
@@ -223,4 +223,4 @@ class StepBuilder:
         for key, box in slices.stored.items():
             cell = local[key]
             cell.buffer.last = max(cell.buffer.last, made_at[key] + 1)
-            result.stores.append(ValueStore(cell, box, made_at[key], self.est.transfer(box.size)))
+            result.stores.append(ValueStore(cell, box, made_at[key], self.est.transfer(box.size, cell.value.type.element)))

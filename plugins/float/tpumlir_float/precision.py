@@ -1,0 +1,66 @@
+"""Which operations keep F32 in a mode of 16 bits, and why: the three tables below, of operations by name without dialect.
+
+Besides, an element-wise operation whose users all keep F32 keeps it too: what goes into a sum of squares, what keeps a divisor
+from zero. And so does what the target cannot do in the mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tpumlir_core.ir import ElementType, Module, Operation, Value
+from tpumlir_core.lowering import KEPT
+from tpumlir_core.plugins.extension_points import LoweringOptions, Target
+
+STORED: Mapping[str, ElementType] = {"F16": ElementType.F16, "BF16": ElementType.BF16}
+"""Mode -> how it stores tensors, for the modes of 16 bits."""
+
+FULL_RANGE = frozenset({"Exp", "Sinh", "Cosh", "Tan", "Pow", "Pow2", "Pow3", "Div", "Reciprocal", "Rsqrt", "CumSum", "Variance"})
+"""Results or intermediate sums beyond 65504, the largest F16 number, or below 6e-8, the smallest, are usual."""
+
+FULL_FRACTION = frozenset({"Arg", "TopK", "Sort", "Range", "Arange", "Mod", "Remainder", "Cast"})
+"""Results are positions or counts, or mean to be exact: they need more than the 11 bits of an F16 fraction (8 of BF16)."""
+
+SUMS = frozenset({"ReduceSum", "ReduceL1", "ReduceL2", "ReduceProd"})
+"""Modes of Reduce that grow with the number of elements."""
+
+ELEMENTWISE = frozenset({
+    "Add", "Sub", "Mul", "AddConst", "SubConst", "MulConst", "DivConst", "Max", "Min", "MaxConst", "MinConst", "Abs", "Sqrt", "Log", "Clip",
+    "Reshape", "Flatten", "Squeeze", "Unsqueeze",
+})
+
+
+def keeps_f32(operation: Operation) -> bool:
+    """Whether an operation stores F32 in every mode, whatever surrounds it."""
+    kind = operation.opcode.split(".")[-1]
+    if kind == "Reduce":
+        return getattr(operation, "mode", "") in SUMS
+    return kind in FULL_RANGE or kind in FULL_FRACTION
+
+
+def storage_modes(module: Module, target: Target, options: LoweringOptions) -> dict[Operation, str]:
+    """The mode that each operation is stored in: as the options name it, else the default or F32."""
+    outputs = set(module.function.outputs)
+    modes: dict[Operation, str] = {}
+    for operation in reversed(module.function.operations):
+        if operation.opcode in KEPT:
+            continue
+        named = options.modes.get(operation.name)
+        modes[operation] = named or _default_mode(operation, target, options.mode, modes, outputs)
+    return modes
+
+
+def _default_mode(operation: Operation, target: Target, mode: str, modes: Mapping[Operation, str], outputs: set[Value]) -> str:
+    if mode not in STORED:
+        return mode
+    if keeps_f32(operation) or _serves_f32(operation, modes, outputs) or target.supports(operation, mode) is not None:
+        return "F32"
+    return mode
+
+
+def _serves_f32(operation: Operation, modes: Mapping[Operation, str], outputs: set[Value]) -> bool:
+    """Whether a cheap operation is there only for others that keep F32."""
+    if operation.opcode.split(".")[-1] not in ELEMENTWISE:
+        return False
+    users = [user for result in operation.results for user, _ in result.uses if user in modes]
+    return bool(users) and not any(r in outputs for r in operation.results) and all(modes[user] == "F32" for user in users)
