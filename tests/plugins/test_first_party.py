@@ -12,6 +12,7 @@ from tpumlir_core.testing import State, conformance, run_kit
 
 TestOnnx = conformance("frontend", "onnx")
 TestFloat = conformance("quantizer", "float")
+TestMax = conformance("calibrator", "max")
 TestNumpy = conformance("interpreter", "numpy")
 TestOnnxRuntime = conformance("interpreter", "onnxruntime")
 TestBm1684x = conformance("target", "bm1684x", quick=True)
