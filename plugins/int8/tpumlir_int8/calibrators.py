@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array
 from tpumlir_core.plugins.extension_points import CalibratedRange, Calibrator
-from tpumlir_int8.collectors import Collector, Largest
+from tpumlir_int8.collectors import Collector, Divergence, Gauss, Laplace, Largest, Percentile, SquaredError
 
 
 class StreamingCalibrator(Calibrator):
@@ -38,3 +38,38 @@ class MaxCalibrator(StreamingCalibrator):
 
     def collector(self) -> Collector:
         return Largest()
+
+
+class KlCalibrator(StreamingCalibrator):
+    """Least divergence of the quantized values' distribution from the real one."""
+
+    def collector(self) -> Collector:
+        return Divergence()
+
+
+class MseCalibrator(StreamingCalibrator):
+    """Least squared error of the quantized values (OCTAV), the mean over the samples."""
+
+    def collector(self) -> Collector:
+        return SquaredError()
+
+
+class PercentileCalibrator(StreamingCalibrator):
+    """The share of 0.9999 of the values on one side at the network's first tensor, rising to 0.99999999; low and high are cut too."""
+
+    def collector(self) -> Collector:
+        return Percentile()
+
+
+class AciqGaussCalibrator(StreamingCalibrator):
+    """The best threshold if values were normally distributed, the mean over the samples."""
+
+    def collector(self) -> Collector:
+        return Gauss()
+
+
+class AciqLaplaceCalibrator(StreamingCalibrator):
+    """The best threshold if values had a Laplace distribution, the mean over the samples."""
+
+    def collector(self) -> Collector:
+        return Laplace()
