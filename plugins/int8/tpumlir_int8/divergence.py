@@ -36,4 +36,6 @@ def _divergences(counts: Array, cuts: Array) -> Array:
 
 def _times_log(factor: Array, value: Array) -> Array:
     """``factor * log(value)``, 0 where the factor is; a value of 0 counts as almost nothing."""
-    return np.where(factor > 0, factor * np.log(np.maximum(value, 1e-9)), 0.0)
+    logarithm = np.log(np.maximum(value, 1e-9))
+    product: Array = np.where(factor > 0, factor * logarithm, 0.0)
+    return product
