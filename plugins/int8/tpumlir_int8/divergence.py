@@ -31,7 +31,8 @@ def _divergences(counts: Array, cuts: Array) -> Array:
     held, length = np.diff(below[edges], axis=1), np.diff(edges, axis=1)
     last, beyond = counts[cuts - 1], below[-1] - below[cuts]
     moved = _times_log(last + beyond, last + beyond) - _times_log(last, last) - _times_log(beyond, held[:, -1] / length[:, -1])
-    return information[cuts] + moved - _times_log(held, held / length).sum(axis=1)
+    divergences: Array = information[cuts] + moved - _times_log(held, held / length).sum(axis=1)
+    return divergences
 
 
 def _times_log(factor: Array, value: Array) -> Array:
