@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := sophgo bm1684x onnx float bmrt example-target
+PLUGINS := sophgo bm1684x onnx float int8 bmrt example-target
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrella/pyproject.toml
 STAMP := $(VENV)/.installed
 WORKERS ?= 2

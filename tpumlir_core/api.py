@@ -30,6 +30,7 @@ from tpumlir_core.checks import (
 from tpumlir_core.files import read_head, write_bytes, write_through
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
+from tpumlir_core.lowering import check_options
 from tpumlir_core.passes import run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unknown
@@ -114,6 +115,7 @@ def deploy(
     session = session or Session()
     target = session.plugins.get(TARGET, chip)
     name, quantizer = quantizer_for(quantize, session.plugins)
+    check_options(module, lowering)
     if verification is not None and expected is None:
         expected = expected_outputs(module, verification, session)
     operators = operator_plugins(module, session.plugins)

@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from tpumlir_core.errors import UnsupportedError
+from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.interpreter import network_inputs
 from tpumlir_core.ir import Function, Module, Operation, TensorType, Value
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.ir.tpu import lowered_class
 from tpumlir_core.passes import run_pipeline
-from tpumlir_core.plugins.extension_points import LoweringOptions, Target
+from tpumlir_core.plugins.extension_points import LoweringOptions, Positions, Target
 
 KEPT = ("top.Input", "top.Weight")
 """Operations that stay Top operations after lowering."""
+
+_NAMED = 5
+"""How many names that a network does not have are told."""
+
+
+def check_options(module: Module, options: LoweringOptions) -> None:
+    """Raises InputError where options name operations, inputs or outputs that a Top module does not have.
+
+    Of a calibration table one tensor at least must be the network's: another tool may have made it, and fused otherwise.
+    """
+    known = {value.name for operation in module.function.operations for value in operation.results}
+    strange = [name for name in options.modes if name not in known]
+    if strange:
+        more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
+        raise InputError(f"{module.name}: no operation {', '.join(strange[:_NAMED])}{more}, which the quantization table names")
+    if options.calibration and known.isdisjoint(options.calibration):
+        raise InputError(f"{module.name}: none of its tensors is in the calibration table, as {next(iter(options.calibration))} is")
+    _check_positions("input", options.quant_inputs, len(network_inputs(module)))
+    _check_positions("output", options.quant_outputs, len(module.function.outputs))
+
+
+def _check_positions(kind: str, positions: Positions, count: int) -> None:
+    beyond = [position + 1 for position in sorted(positions.chosen) if position >= count]
+    if beyond:
+        raise InputError(f"--quant-{kind}-list: there is no {kind} {beyond[0]}, the network has {count}")
 
 
 def prepare_for(module: Module, target: Target, mode: str, options: LoweringOptions) -> None:

@@ -12,6 +12,12 @@ from tpumlir_core.testing import State, conformance, run_kit
 
 TestOnnx = conformance("frontend", "onnx")
 TestFloat = conformance("quantizer", "float")
+TestAciqGauss = conformance("calibrator", "aciq_gauss")
+TestAciqLaplace = conformance("calibrator", "aciq_laplace")
+TestKl = conformance("calibrator", "kl")
+TestMax = conformance("calibrator", "max")
+TestMse = conformance("calibrator", "mse")
+TestPercentile = conformance("calibrator", "percentile")
 TestNumpy = conformance("interpreter", "numpy")
 TestOnnxRuntime = conformance("interpreter", "onnxruntime")
 TestBm1684x = conformance("target", "bm1684x", quick=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tpumlir_core.cli.lowering_options import lowering_options, take_lowering_options
 from tpumlir_core.cli.options import (
     FILE,
     check_passes,
@@ -27,6 +28,7 @@ from tpumlir_core.cli.options import (
 @click.option("--quantize", default="F32", show_default=True, help="F32, F16, BF16 or INT8; what the quantizers and the chip have.")
 @import_options
 @print_after_option
+@lowering_options
 @verification_options
 @plugin_option
 @json_option
@@ -44,6 +46,7 @@ def command(model: Path, output: Path, chip: str, quantize: str, print_after: tu
         chip=chip,
         quantize=quantize.upper(),
         options=take_import_options(rest),
+        lowering=take_lowering_options(rest),
         print_after=print_after,
         verification=take_verification(rest),
         session=run,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tpumlir_core.cli.lowering_options import lowering_options, take_lowering_options
 from tpumlir_core.cli.options import FILE, json_option, plugin_option, take_verification, verification_options
 
 
@@ -15,6 +16,7 @@ from tpumlir_core.cli.options import FILE, json_option, plugin_option, take_veri
 @click.option("--chip", required=True, help="The target, as `tpumlir plugins list` names it.")
 @click.option("--quantize", default="F32", show_default=True, help="F32, F16, BF16 or INT8; what the quantizers and the chip have.")
 @click.option("-o", "--output", "--model", type=FILE, required=True, help="The compiled file.")
+@lowering_options
 @verification_options
 @plugin_option
 @json_option
@@ -27,6 +29,13 @@ def command(mlir: Path, chip: str, quantize: str, output: Path, as_json: bool, *
     check_output(output)
     run = session(rest)
     module = api.open_module(mlir, session=run)
-    artifact = api.deploy(module, chip=chip, quantize=quantize.upper(), verification=take_verification(rest), session=run)
+    artifact = api.deploy(
+        module,
+        chip=chip,
+        quantize=quantize.upper(),
+        lowering=take_lowering_options(rest),
+        verification=take_verification(rest),
+        session=run,
+    )
     api.save_artifact(artifact, output)
     print_artifact(artifact, output, as_json, run)

@@ -65,8 +65,8 @@ def read_tolerance(ctx: click.Context, param: click.Parameter, value: str) -> tu
     return cosine, euclid
 
 
-def _text(flag: str, read: Callable[..., Any], metavar: str, help: str, default: str = "") -> Callable[[Decorated], Decorated]:
-    """An option whose text is read by ``read``."""
+def text_option(flag: str, read: Callable[..., Any], metavar: str, help: str, default: str = "") -> Callable[[Decorated], Decorated]:
+    """An option whose text is read by ``read``, a callback of click."""
     return click.option(flag, callback=read, metavar=metavar, help=help, default=default, show_default=bool(default))
 
 
@@ -75,9 +75,9 @@ def import_options(command: Decorated) -> Decorated:
     for option in reversed(
         (
             click.option("--name", "model_name", default="", help="Name of the network; default: the file's."),
-            _text("--input-shapes", read_shapes, "SHAPES", "One shape per input: '[[1,3,224,224]]'."),
-            _text("--input-types", read_words, "NAMES", "One element type per input: float32,int32."),
-            _text("--output-names", read_words, "NAMES", "Cut the network at these tensors: a,b."),
+            text_option("--input-shapes", read_shapes, "SHAPES", "One shape per input: '[[1,3,224,224]]'."),
+            text_option("--input-types", read_words, "NAMES", "One element type per input: float32,int32."),
+            text_option("--output-names", read_words, "NAMES", "Cut the network at these tensors: a,b."),
             click.option("--model-data", type=FILE, help="File with the weights, where the format has two."),
         )
     ):
@@ -88,7 +88,7 @@ def import_options(command: Decorated) -> Decorated:
 def print_after_option(command: Decorated) -> Decorated:
     """``--print-after``, which ``check_passes`` checks."""
     text = "Print the network to stderr after these passes; all: after each."
-    return _text("--print-after", read_words, "PASSES", text)(command)
+    return text_option("--print-after", read_words, "PASSES", text)(command)
 
 
 def verification_options(command: Decorated) -> Decorated:
@@ -100,7 +100,7 @@ def verification_options(command: Decorated) -> Decorated:
 def tolerance_option(command: Decorated) -> Decorated:
     """``--tolerance COS,EUCLID``."""
     text = "Least cosine and euclidean similarity that passes."
-    return _text("--tolerance", read_tolerance, "COS,EUCLID", text, "0.99,0.99")(command)
+    return text_option("--tolerance", read_tolerance, "COS,EUCLID", text, "0.99,0.99")(command)
 
 
 def plugin_option(command: Decorated) -> Decorated:

@@ -100,16 +100,32 @@ class Calibrator(ABC):
 
 
 @dataclass(frozen=True)
+class Positions:
+    """Some of a network's inputs or outputs, by position from 0: those ``chosen``, or ``every`` one. ``2 in positions`` asks."""
+
+    chosen: frozenset[int] = frozenset()
+    every: bool = False
+
+    def __contains__(self, position: object) -> bool:
+        return self.every or position in self.chosen
+
+
+@dataclass(frozen=True)
 class LoweringOptions:
     """How to lower: default ``mode`` (F32, F16, BF16, INT8), per-operation modes by name, and calibration by name.
 
-    ``passes``: the passes and pipelines of the run, for ``run_pipeline("prepare", module, registry=options.passes, ...)``, so
-    that plugins' passes are among them.
+    ``asymmetric``: integer modes may use zero points. ``quant_inputs``, ``quant_outputs``: the inputs and outputs of the network
+    that keep the type of the lowered network, instead of being cast from and to what the Top module has. ``passes``: the passes
+    and pipelines of the run, for ``run_pipeline("prepare", module, registry=options.passes, ...)``, so that plugins' passes are
+    among them.
     """
 
     mode: str = "F32"
     modes: Mapping[str, str] = field(default_factory=dict)
-    calibration: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, CalibratedRange] = field(default_factory=dict)
+    asymmetric: bool = False
+    quant_inputs: Positions = Positions()
+    quant_outputs: Positions = Positions()
     passes: PassRegistry | None = field(default=None, compare=False)
 
 

@@ -1,0 +1,91 @@
+"""Histograms of tensors: counted fast, and growing with the values, so that any number of samples fits into the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tpumlir_core.ir import Array
+
+LEAST_BINS = 2048
+"""Bins from 0 to the largest magnitude, at least: the reference's number (tpu-mlir 1.30.2)."""
+CAPACITY = 2 * LEAST_BINS
+"""Bins of either sign. When a value lies beyond them, neighbours are merged, which leaves LEAST_BINS in use."""
+_MARGIN = 1 - 1e-6
+"""Of the capacity may be used: float32 could round an index up to the bin that is not there."""
+_PART = 1 << 16
+"""Values counted at a time: their indices stay in the processor's cache."""
+
+
+def bin_counts(values: Array, width: float, bins: int) -> Array:
+    """How many of ``values`` lie in each of ``2 * bins`` bins of ``width``, of which the first ``bins`` are below 0.
+
+    Exact zeros are left out: after a ReLU they would outweigh all else, and quantization never errs on them.
+    """
+    scale = np.float32(1 / width)
+    counts = np.zeros(2 * bins, np.int64)
+    places = np.empty(min(_PART, values.size), np.float32)
+    for start in range(0, values.size, _PART):
+        part = values[start : start + _PART]
+        place = np.multiply(part, scale, out=places[: part.size])
+        place += np.float32(bins)
+        counts += np.bincount(place.astype(np.intp), minlength=2 * bins)
+    counts[bins] -= values.size - np.count_nonzero(values)
+    return counts
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """How often each magnitude was seen: ``counts[i]`` of those from ``i * width`` to ``(i + 1) * width``."""
+
+    counts: Array
+    width: float
+
+    @property
+    def centers(self) -> Array:
+        """The magnitude in the middle of each bin."""
+        return (np.arange(len(self.counts)) + 0.5) * self.width
+
+
+def magnitudes(values: Array, largest: float) -> Magnitudes:
+    """The magnitudes of one array, none above ``largest`` > 0, in LEAST_BINS bins."""
+    width = largest / (LEAST_BINS * _MARGIN)
+    return _folded(bin_counts(values, width, LEAST_BINS), width)
+
+
+class Histogram:
+    """Counts of all the values seen, signed; as wide as the largest magnitude wants it."""
+
+    def __init__(self) -> None:
+        self.width = 0.0
+        """Of a bin; 0 while nothing but zeros was seen."""
+        self.counts = np.zeros(2 * CAPACITY, np.int64)
+
+    def add(self, values: Array, largest: float) -> None:
+        """Count an array of float32, none of them above ``largest`` in magnitude."""
+        if largest <= 0:
+            return
+        if not self.width:
+            self.width = largest / LEAST_BINS
+        while largest > self.width * CAPACITY * _MARGIN:
+            self._widen()
+        self.counts += bin_counts(values, self.width, CAPACITY)
+
+    def _widen(self) -> None:
+        """Merge bins in pairs, from zero outwards."""
+        merged = self.counts.reshape(-1, 2).sum(axis=1)
+        self.counts = np.zeros_like(self.counts)
+        self.counts[CAPACITY // 2 : CAPACITY // 2 + CAPACITY] = merged
+        self.width *= 2
+
+    def magnitudes(self) -> Magnitudes:
+        """The same without signs, up to the last bin that holds anything, and LEAST_BINS at least."""
+        folded = _folded(self.counts, self.width)
+        used = int(np.flatnonzero(folded.counts)[-1]) + 1 if folded.counts.any() else 0
+        return Magnitudes(folded.counts[: max(used, LEAST_BINS)], self.width)
+
+
+def _folded(counts: Array, width: float) -> Magnitudes:
+    bins = len(counts) // 2
+    return Magnitudes(counts[bins:] + counts[:bins][::-1], width)
