@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from tpumlir_core.plugins.distributions import canonical
 
@@ -14,7 +15,7 @@ _CLAUSES = rf"({_CLAUSE}(?:\s*,\s*{_CLAUSE})*)"
 _PLAIN = re.compile(rf"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:{_CLAUSES}|\(\s*{_CLAUSES}\s*\))?", re.ASCII)
 _COMPARED = re.compile(rf"([<>=!]+)\s*({_RELEASE})")
 _OF_AN_EXTRA = re.compile(r"""extra\s*==\s*(?:"[\w.-]+"|'[\w.-]+')""", re.ASCII)
-_OPERATORS: Mapping[str, Callable[[object, object], bool]] = {
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
 
