@@ -18,6 +18,7 @@ $(STAMP): $(PROJECTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps plugins/umbrella
+	$(BIN)/python -m compileall -q tpumlir_core plugins $(VENV)/lib/python*/site-packages/__editable__*
 	touch $@
 
 # The emulator that tests, demo and figures run on, in the user's cache; nothing is fetched when it is there.

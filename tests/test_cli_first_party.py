@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from importlib.metadata import version
@@ -16,6 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.timing import assert_below, child_seconds
 from tpumlir_core import api
 
 COMMAND = str(Path(sys.executable).parent / "tpumlir")
@@ -168,10 +168,5 @@ def test_wrong_inputs_are_named(work: Path, tpumlir: Any, compiled: bytes) -> No
 
 @pytest.mark.parametrize("arguments", START_SECONDS)
 def test_start_up(arguments: str, tmp_path: Path) -> None:
-    def seconds() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert run(tmp_path, *arguments.split()).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(seconds() for _ in range(5)) < START_SECONDS[arguments]
+    limit = START_SECONDS[arguments]
+    assert_below(limit, lambda: child_seconds(lambda: run(tmp_path, *arguments.split()).check_returncode()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.plugins.environments import FIRST_PARTY, Environment
+from tests.timing import assert_below, child_seconds
 from tpumlir_core.container import Container, write_container
 from tpumlir_onnx.examples import write_example
 
@@ -124,10 +124,4 @@ def test_listing_is_quick_and_imports_no_plugin(twelve: Environment) -> None:
     done = twelve.python("-c", f"{listing}; print({plugins}, 'numpy' in sys.modules, 'stevedore' in sys.modules)")
     assert done.stdout.splitlines()[-1] == "[] False False", done.stdout + done.stderr
 
-    def seconds() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert twelve.run("plugins", "list").returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(seconds() for _ in range(5)) < SECONDS
+    assert_below(SECONDS, lambda: child_seconds(lambda: twelve.run("plugins", "list").check_returncode()))

@@ -119,7 +119,7 @@ def plugins_called(name: str, manager: PluginManager) -> list[Plugin]:
 
 def matching(name: str, manager: PluginManager) -> list[Plugin]:
     """The same, empty when there is none."""
-    from tpumlir_core.plugins.finder import canonical
+    from tpumlir_core.plugins.distributions import canonical
 
     def meant(plugin: Plugin) -> bool:
         distribution = canonical(plugin.candidate.distribution)

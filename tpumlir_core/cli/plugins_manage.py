@@ -14,7 +14,7 @@ import click
 from tpumlir_core.cli.plugins import matching, plugins_called
 from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.plugins import Health, Plugin, PluginManager
-from tpumlir_core.plugins.finder import canonical
+from tpumlir_core.plugins.distributions import canonical
 from tpumlir_core.plugins.health import CORE
 from tpumlir_core.plugins.settings import read_user_file, user_file, write_user_file
 

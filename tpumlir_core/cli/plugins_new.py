@@ -9,7 +9,7 @@ import click
 from tpumlir_core.cli.options import FILE
 from tpumlir_core.errors import PluginError
 from tpumlir_core.plugins import PluginManager
-from tpumlir_core.plugins.finder import canonical
+from tpumlir_core.plugins.distributions import canonical
 from tpumlir_core.plugins.scaffold import ALIASES, BLUEPRINTS, write_package
 
 

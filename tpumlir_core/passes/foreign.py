@@ -33,7 +33,7 @@ def run_foreign(step: Pass, module: Module, origin: Origin) -> bool:
 
     Raises PluginFault when the pass fails, leaves the module invalid, changes it without saying so, or changes global state.
     """
-    from tpumlir_core.plugins.finder import canonical
+    from tpumlir_core.plugins.distributions import canonical
     from tpumlir_core.plugins.state import changes, global_state
 
     who = f"pass {step.name} of {origin}"

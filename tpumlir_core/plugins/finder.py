@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
+from tpumlir_core.plugins.distributions import canonical, read_head
 from tpumlir_core.plugins.kinds import KINDS
 
 ENTRY_POINTS = "entry_points.txt"
+NAMELESS = "(a distribution without a name)"
 
 
 @dataclass(frozen=True, order=True)
@@ -30,11 +32,6 @@ class Candidate:
         return self.value.partition(":")[0].partition(".")[0].strip()
 
 
-def canonical(distribution: str) -> str:
-    """A distribution's name as PyPI compares it: lower case, ``_`` and ``.`` read as ``-``."""
-    return distribution.lower().replace("_", "-").replace(".", "-")
-
-
 def find(path: Sequence[str] | None = None) -> list[Candidate]:
     """Every entry point in the groups of ``KINDS``, sorted. ``path`` stands in for ``sys.path``.
 
@@ -43,24 +40,31 @@ def find(path: Sequence[str] | None = None) -> list[Candidate]:
     found: dict[str, list[Candidate]] = {}
     distributions = metadata.distributions() if path is None else metadata.distributions(path=list(path))
     for distribution in distributions:
-        text = distribution.read_text(ENTRY_POINTS) or ""
-        if "tpumlir." not in text:
+        if "tpumlir." not in _entry_points(distribution):
             continue
-        name = distribution.metadata["Name"] or "(a distribution without a name)"
-        if canonical(name) not in found:
-            found[canonical(name)] = list(_candidates(name, distribution))
+        name, candidates = _read(distribution)
+        found.setdefault(canonical(name), candidates)
     return sorted(candidate for candidates in found.values() for candidate in candidates)
 
 
-def _candidates(name: str, distribution: metadata.Distribution) -> Iterator[Candidate]:
+def _entry_points(distribution: metadata.Distribution) -> str:
+    try:
+        return distribution.read_text(ENTRY_POINTS) or ""
+    except UnicodeDecodeError:
+        return ""  # whose it is, nobody can tell
+
+
+def _read(distribution: metadata.Distribution) -> tuple[str, list[Candidate]]:
+    """A distribution's name and what it brings."""
     kinds = {kind.group: kind.name for kind in KINDS}
-    version = distribution.metadata["Version"] or "?"
+    try:
+        head = read_head(distribution)
+    except ValueError as error:
+        return NAMELESS, [Candidate("distribution", NAMELESS, NAMELESS, "?", "", problem=f"its METADATA cannot be read: {error}")]
+    name, version = head.name or NAMELESS, head.version or "?"
     try:
         points = list(distribution.entry_points)
     except (ValueError, TypeError, AttributeError) as error:
-        yield Candidate("distribution", name, name, version, "", problem=f"its {ENTRY_POINTS} cannot be read: {error}")
-        return
-    requires = tuple(distribution.requires or ())
-    for point in points:
-        if point.group in kinds:
-            yield Candidate(kinds[point.group], point.name, name, version, point.value, requires)
+        return name, [Candidate("distribution", name, name, version, "", problem=f"its {ENTRY_POINTS} cannot be read: {error}")]
+    found = [Candidate(kinds[p.group], p.name, name, version, p.value, head.requires) for p in points if p.group in kinds]
+    return name, found

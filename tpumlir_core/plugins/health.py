@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from importlib import metadata, util
+from importlib import util
 
-from tpumlir_core.plugins.finder import Candidate, canonical
+from tpumlir_core.plugins.distributions import canonical, installed_version
+from tpumlir_core.plugins.finder import Candidate
+from tpumlir_core.plugins.requirements import plainly_met
 from tpumlir_core.plugins.settings import DISABLE_VARIABLE, Selection
 
 CORE = "tpumlir-core"
@@ -53,7 +55,9 @@ class Plugin:
 
 def check(candidates: Sequence[Candidate], selection: Selection, core_version: str) -> list[Plugin]:
     """The health of each, in the order given. What is off or unfit claims no name, so it cannot cause a conflict."""
-    plugins = [_check_one(candidate, selection, core_version) for candidate in candidates]
+    lines = {line for candidate in candidates for line in candidate.requires}
+    shortfalls = {line: _requirement(line, core_version) for line in lines}
+    plugins = [_check_one(candidate, selection, shortfalls) for candidate in candidates]
     claims: dict[tuple[str, str], list[Plugin]] = defaultdict(list)
     for plugin in plugins:
         if plugin.health is Health.OK:
@@ -61,14 +65,14 @@ def check(candidates: Sequence[Candidate], selection: Selection, core_version: s
     return [_settle(plugin, claims[plugin.kind, plugin.name]) for plugin in plugins]
 
 
-def _check_one(candidate: Candidate, selection: Selection, core_version: str) -> Plugin:
+def _check_one(candidate: Candidate, selection: Selection, shortfalls: Mapping[str, tuple[Health, str]]) -> Plugin:
     plugin = Plugin(candidate)
     if candidate.problem:
         return plugin.turned(Health.BROKEN, candidate.problem)
     if off := selection.excludes(candidate):
         return plugin.turned(Health.DISABLED, off)
     for line in candidate.requires:
-        health, reason = _requirement(line, core_version)
+        health, reason = shortfalls[line]
         if health is not Health.OK:
             return plugin.turned(health, reason)
     if not candidate.package or util.find_spec(candidate.package) is None:
@@ -78,6 +82,8 @@ def _check_one(candidate: Candidate, selection: Selection, core_version: str) ->
 
 def _requirement(line: str, core_version: str) -> tuple[Health, str]:
     """The health that one Requires-Dist line leaves the plugin in."""
+    if plainly_met(line, lambda name: core_version if name == CORE else installed_version(name)):
+        return Health.OK, ""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -91,9 +97,8 @@ def _requirement(line: str, core_version: str) -> tuple[Health, str]:
             return Health.OK, ""
         return Health.INCOMPATIBLE, f"it needs {CORE} {requirement.specifier}, this is {core_version}"
     mend = f"pip install '{requirement.name}{requirement.specifier}'"
-    try:
-        version = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
+    version = installed_version(requirement.name)
+    if version is None:
         return Health.MISSING, f"it needs {requirement.name}: {mend}"
     if requirement.specifier.contains(version, prereleases=True):
         return Health.OK, ""

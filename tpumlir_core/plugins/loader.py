@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from tpumlir_core.plugins.finder import canonical
+from tpumlir_core.plugins.distributions import canonical
 from tpumlir_core.plugins.health import Health, Plugin
 from tpumlir_core.plugins.kinds import HOOK, kind_named
 

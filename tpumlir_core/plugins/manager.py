@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from tpumlir_core import __version__
 from tpumlir_core.errors import PluginError, PluginFault, TpumlirError
-from tpumlir_core.plugins.finder import canonical, find
+from tpumlir_core.plugins.distributions import canonical
+from tpumlir_core.plugins.finder import find
 from tpumlir_core.plugins.health import Health, Plugin, check
 from tpumlir_core.plugins.kinds import Kind, kind_named
 from tpumlir_core.plugins.loader import LoadFailure, load

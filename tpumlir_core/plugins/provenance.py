@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from tpumlir_core import __version__
-from tpumlir_core.plugins.finder import canonical
+from tpumlir_core.plugins.distributions import canonical
 from tpumlir_core.plugins.health import CORE
 from tpumlir_core.plugins.kinds import Kind
 from tpumlir_core.plugins.manager import PluginManager

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tpumlir_core.errors import InputError
-from tpumlir_core.plugins.finder import Candidate, canonical
+from tpumlir_core.plugins.distributions import canonical
+from tpumlir_core.plugins.finder import Candidate
 
 ENABLE_VARIABLE = "TPUMLIR_PLUGINS"
 DISABLE_VARIABLE = "TPUMLIR_DISABLE"

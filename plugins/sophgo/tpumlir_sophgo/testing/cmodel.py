@@ -31,7 +31,9 @@ class Machine:
 
     def __init__(self, arch: Arch, ddr_bytes: int = 1 << 28, static: bytes = b"") -> None:
         self.arch = arch
-        lib = ctypes.CDLL(str(library(arch.name)))
+        path = str(library(arch.name))
+        with _floating_point_kept():  # constructors of libraries built for fast mathematics change it too
+            lib = ctypes.CDLL(path)
         lib.get_local_mem.restype = ctypes.POINTER(_LocalMemory)
         lib.get_global_memaddr.restype = ctypes.c_void_p
         lib.get_static_memaddr_by_node.restype = ctypes.c_void_p
