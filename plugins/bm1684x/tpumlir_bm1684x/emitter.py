@@ -8,13 +8,14 @@ from tpumlir_bm1684x.instructions.compare import CompareInstructions
 from tpumlir_bm1684x.instructions.convolution import ConvolutionInstructions
 from tpumlir_bm1684x.instructions.dma import DmaInstructions
 from tpumlir_bm1684x.instructions.pooling import PoolingInstructions
+from tpumlir_bm1684x.instructions.quantization import QuantizationInstructions
 from tpumlir_bm1684x.instructions.special import SpecialInstructions
 from tpumlir_bm1684x.instructions.transform import TransformInstructions
 
 
 class Bm1684xEmitter(
-    ArithmeticInstructions, CompareInstructions, ConvolutionInstructions, PoolingInstructions, SpecialInstructions,
-    TransformInstructions, DmaInstructions,
+    ArithmeticInstructions, CompareInstructions, ConvolutionInstructions, PoolingInstructions, QuantizationInstructions,
+    SpecialInstructions, TransformInstructions, DmaInstructions,
 ):
     """All instruction builders of the chip over one command list."""
 
