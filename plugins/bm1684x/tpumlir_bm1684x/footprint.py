@@ -15,6 +15,7 @@ from tpumlir_sophgo.check import Footprint, Span
 from tpumlir_sophgo.isa import Format
 
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}  # by precision code
+_INPUTS = {1: 64, 2: 32, 4: 1}  # that interleave in the filter of a convolution, by bytes of an element
 _ALIGNED, _COMPACT, _STRIDED = 0, 1, 3
 Values = Mapping[str, int]
 Shape = tuple[int, int, int, int]
@@ -57,7 +58,8 @@ def _convolution(fmt: Format, v: Values) -> Footprint:
     reads = [image]
     if not v["opd1_const"]:
         at = v["opd1_addr"] % arch().lane_bytes
-        reads.append((at, at + groups * v["opd0_c"] * v["opd1_h"] * v["opd1_w"] * size))
+        inputs = align(v["opd0_c"], _INPUTS[size])
+        reads.append((at, at + groups * inputs * v["opd1_h"] * v["opd1_w"] * size))
     if not v["opd2_const"]:
         reads.append(_tensor(v["opd2_addr"], (1, shape[1], 1, 1), 4, _COMPACT))
     return Footprint((*reads, result) if v["res_add"] else tuple(reads), (result,))
@@ -145,6 +147,17 @@ def _matrix2(fmt: Format, v: Values) -> Footprint:
     return Footprint((*reads, result) if v["res_add"] else tuple(reads), (result,))
 
 
+_SCALES = {"rq0": 8, "rq1": 12, "dq0": 8, "dq1": 12}  # bytes of each channel
+
+
+def _quantization(fmt: Format, v: Values) -> Footprint:
+    shape = _result_shape(v)
+    reads = [_tensor(v["opd0_addr"], shape, _BYTES[v["opd0_prec"]])]
+    if not v["opd1_const"]:
+        reads.append(_tensor(v["opd1_addr"], (1, shape[1], 1, _SCALES[fmt.variant_name(v)]), 1))
+    return Footprint(tuple(reads), (_tensor(v["res0_addr"], shape, _BYTES[v["res0_prec"]]),))
+
+
 def _transfer(fmt: Format, v: Values) -> Footprint:
     size = _BYTES[v["src_format"]]
     source = (v["src_nsize"], v["src_csize"], v["src_hsize"], v["src_wsize"])
@@ -185,5 +198,5 @@ def _address(v: Values, side: str) -> int:
 
 _RULES: dict[str, Callable[[Format, Values], Footprint]] = {
     "sCONV": _convolution, "sPorD": _pooling, "sAR": _arithmetic, "sSFU": _special, "sLIN": _linear, "sCMP": _comparison,
-    "sTRANS_sBC": _transform, "sMM": _matrix, "sMM2": _matrix2, "DMA_tensor": _transfer, "DMA_gather": _gather,
+    "sTRANS_sBC": _transform, "sRQ_sDQ": _quantization, "sMM": _matrix, "sMM2": _matrix2, "DMA_tensor": _transfer, "DMA_gather": _gather,
 }

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from tpumlir_bm1684x.instructions.common import ALIGNED, PRECISION, SIGNED, STRIDED, constant_bits
 from tpumlir_core.ir import ElementType
+from tpumlir_sophgo.arithmetic import Rounding as Rounding
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.tensor import LocalTensor, Shape4
-
-
-class Rounding(IntEnum):
-    """The hardware's rounding codes ("CModel, measured")."""
-
-    HALF_TO_EVEN = 0
-    HALF_AWAY_FROM_ZERO = 1
-    TOWARDS_ZERO = 2
-    DOWN = 3
-    UP = 4
-    HALF_UP = 5
-    HALF_DOWN = 6
-
 
 DIVIDE_STEPS = 2  # of AR div: 31 cycles a row, relative error 3e-7; 1: 23 cycles, 9e-6; 3: 39 cycles, 2.4e-7 ("CModel, measured")
 
