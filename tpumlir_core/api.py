@@ -2,6 +2,7 @@
 
     import     a frontend        source model -> Top module       ``transform``
     optimize   the passes        Top module -> Top module         ``transform``
+    calibrate  a calibrator      Top module, samples -> ranges    ``calibrate``
     lower      a quantizer       Top module -> Tpu module         ``deploy``
     compile    a target          Tpu module -> bytes of a file    ``deploy``
     run        a runner          the file on real inputs          ``run``
@@ -17,6 +18,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from tpumlir_core.calibration import Calibration, calibrate_module
 from tpumlir_core.checks import (
     DEFAULT_INTERPRETER,
     Verification,
@@ -34,7 +36,7 @@ from tpumlir_core.lowering import check_options
 from tpumlir_core.passes import run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unknown
-from tpumlir_core.plugins.extension_points import Artifact, ImportOptions, LoweringOptions
+from tpumlir_core.plugins.extension_points import Artifact, CalibratedRange, ImportOptions, LoweringOptions
 from tpumlir_core.plugins.operators import operator_plugins
 from tpumlir_core.plugins.provenance import made_by
 from tpumlir_core.stages import Session
@@ -49,11 +51,15 @@ def compile(
     quantize: str = "F32",
     options: ImportOptions = ImportOptions(),
     lowering: LoweringOptions = LoweringOptions(),
+    calibration: Calibration | None = None,
     print_after: Collection[str] = (),
     verification: Verification | None = None,
     session: Session | None = None,
 ) -> Artifact:
-    """Everything in one step: a source model, or a Top module in .mlir, to the bytes of the chip's file."""
+    """Everything in one step: a source model, or a Top module in .mlir, to the bytes of the chip's file.
+
+    With ``calibration`` the ranges come from its samples, in place of those in ``lowering``.
+    """
     session = session or Session()
     expected: dict[str, Array] | None = None
     if model.suffix == TEXT_SUFFIX:
@@ -61,6 +67,8 @@ def compile(
     else:
         module, computed = _import(model, options, "", print_after, verification, session)
         expected = outputs_of(module, computed) if verification is not None else None
+    if calibration is not None:
+        lowering = dataclasses.replace(lowering, calibration=calibrate(module, calibration, session=session))
     return deploy(
         module, chip=chip, quantize=quantize, lowering=lowering, verification=verification, expected=expected, session=session
     )
@@ -95,6 +103,14 @@ def _import(
         verify_import(model, module, expected, verification, session)
         return module, expected
     return module, {}
+
+
+def calibrate(module: Module, calibration: Calibration, *, session: Session | None = None) -> dict[str, CalibratedRange]:
+    """The range of every tensor of a Top module, from samples: what LoweringOptions and calibration tables take.
+
+    Samples are run one at a time, so memory does not grow with their number.
+    """
+    return calibrate_module(module, calibration, session or Session())
 
 
 def deploy(

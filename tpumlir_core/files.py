@@ -44,6 +44,18 @@ def read_npz(path: Path) -> dict[str, Array]:
         raise InputError(f"{path}: not a readable .npz: {' '.join(str(error).split())}") from error
 
 
+def read_npy(path: Path) -> Array:
+    """The array of an .npy. Raises InputError when it is none, or holds objects instead of numbers."""
+    read_head(path)
+    try:
+        array = np.load(path, allow_pickle=False)
+    except _DAMAGE as error:
+        raise InputError(f"{path}: not a readable .npy: {' '.join(str(error).split())}") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: several arrays (.npz), not one; call the file .npz")
+    return array
+
+
 def check_output(path: Path) -> None:
     """Raises InputError when nothing can be written at ``path``; called before any work is done."""
     folder = path.absolute().parent

@@ -22,6 +22,9 @@ class Observer(Protocol):
     def stage_started(self, stage: str, subject: str) -> None:
         """A stage begins."""
 
+    def stage_advanced(self, stage: str, done: int, total: int) -> None:
+        """``done`` of ``total`` equal steps of a stage that has begun are behind it; ``total`` is 0 where nobody knows."""
+
     def stage_finished(self, stage: str, subject: str, seconds: float) -> None:
         """A stage has ended well, after ``seconds`` of wall time."""
 
@@ -58,3 +61,8 @@ class Session:
         self.hooks.call("stage_finished", stage=name, subject=subject, seconds=seconds)
         if self._observer is not None:
             self._observer.stage_finished(name, subject, seconds)
+
+    def advance(self, stage: str, done: int, total: int) -> None:
+        """Tell the observer how far a stage is, which has begun."""
+        if self._observer is not None:
+            self._observer.stage_advanced(stage, done, total)

@@ -17,6 +17,7 @@ from tpumlir_core.errors import TpumlirError
 COMMANDS = {
     "compile": "Compile a network for a chip, everything in one step.",
     "transform": "Import a network as MLIR text and weights.",
+    "calibrate": "Ranges of a network's tensors on real samples, for INT8.",
     "deploy": "Compile imported MLIR for a chip.",
     "run": "Run a network, MLIR or a compiled file on given inputs.",
     "compare": "Compare the tensors of two .npz files.",

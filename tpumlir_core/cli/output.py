@@ -54,13 +54,19 @@ def warn_of_sick(hooks: HookCaller) -> None:
 
 
 class Progress:
-    """Says on stderr which stage runs, in one line that is wiped when the stage has ended."""
+    """Says on stderr which stage runs, in one line that is wiped when the stage has ended; with a bar where its steps are known."""
 
     width = 100
+    bar = 40
 
     def stage_started(self, stage: str, subject: str) -> None:
         text = f"{stage} {subject} ..."
         self._write(text if len(text) <= self.width else f"{text[: self.width - 3]}...")
+
+    def stage_advanced(self, stage: str, done: int, total: int) -> None:
+        filled = self.bar * done // total if total else 0
+        count = f"{done}/{total} [{'#' * filled}{'.' * (self.bar - filled)}]" if total else str(done)
+        self._write(f"{stage} {count}")
 
     def stage_finished(self, stage: str, subject: str, seconds: float) -> None:
         self._write("")

@@ -79,6 +79,11 @@ class Interpreter(ABC):
     def run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Tensor name -> array, for every value of the function."""
 
+    def run_each(self, module: Module, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+        """What ``run`` gives, for each of many samples in turn, read one at a time; what does not depend on them is done once."""
+        for inputs in samples:
+            yield self.run(module, inputs)
+
 
 @dataclass(frozen=True)
 class CalibratedRange:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,20 +129,35 @@ def _with_outputs(proto: Any, graph: Any, names: Mapping[str, str], options: Imp
 
 
 def run_onnx(model: Any, feeds: Mapping[str, Array], outputs: list[str]) -> dict[str, Array]:
-    """Run a ModelProto in onnxruntime on the CPU. Raises InputError with its own words where it refuses the model."""
-    if not outputs:
-        return {}
-    if model.ByteSize() > _LARGEST_MODEL:
-        raise UnsupportedError("models of 2 GiB and more cannot be handed to onnxruntime in memory")
+    """Run a ModelProto once. Raises InputError with onnxruntime's own words where it refuses the model."""
+    return dict(zip(outputs, OnnxSession(model).run(feeds, outputs), strict=True)) if outputs else {}
+
+
+class OnnxSession:
+    """A ModelProto in onnxruntime on the CPU. Raises InputError with its own words where it refuses the model."""
+
+    def __init__(self, model: Any) -> None:
+        if model.ByteSize() > _LARGEST_MODEL:
+            raise UnsupportedError("models of 2 GiB and more cannot be handed to onnxruntime in memory")
+        try:
+            import onnxruntime
+        except ImportError:
+            raise PluginError("onnxruntime is not installed; run: pip install onnxruntime") from None
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        with _refusals():
+            self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """The outputs asked for, in that order."""
+        with _refusals():
+            return list(self._session.run(list(outputs), dict(feeds)))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
     try:
-        import onnxruntime
-    except ImportError:
-        raise PluginError("onnxruntime is not installed; run: pip install onnxruntime") from None
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return dict(zip(outputs, session.run(outputs, dict(feeds)), strict=True))
+        yield
     except Exception as error:  # the classes of onnxruntime share no base but this
         raise InputError(f"onnxruntime refuses the model: {(str(error).strip() or type(error).__name__).splitlines()[0][:300]}") from None

@@ -1,0 +1,77 @@
+"""Calibration: the range of every tensor of a network, from what an interpreter computes on real samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tpumlir_core.checks import DEFAULT_INTERPRETER, choose_interpreter
+from tpumlir_core.errors import InputError
+from tpumlir_core.interpreter import matched_inputs
+from tpumlir_core.ir import Array, ElementType, Module
+from tpumlir_core.ir.top import Weight
+from tpumlir_core.plugins import CALIBRATOR, INTERPRETER
+from tpumlir_core.plugins.extension_points import CalibratedRange
+from tpumlir_core.preprocess import InputSpec, Sample, input_specs, read_sample
+from tpumlir_core.stages import Session
+
+DEFAULT_METHOD = "mse"
+"""The calibrator that is used when none is named."""
+STAGE = "calibrate"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What to calibrate on and how.
+
+    ``samples``: of each its files (an .npz with all inputs, or an image or .npy for each), or its arrays by input; they are read
+    one at a time. ``method`` names the calibrator, ``interpreter`` what computes the tensors ("": the best one there is).
+    """
+
+    samples: Sequence[Sample | Mapping[str, Array]]
+    method: str = DEFAULT_METHOD
+    interpreter: str = DEFAULT_INTERPRETER
+
+
+def calibrate_module(module: Module, wanted: Calibration, session: Session) -> dict[str, CalibratedRange]:
+    """Tensor name -> range, in the network's order, for every float tensor of a Top module that is no weight."""
+    calibrator = session.plugins.get(CALIBRATOR, wanted.method)
+    with session.stage(STAGE, module.name), session.plugins.calling(CALIBRATOR, wanted.method, "calibrate"):
+        return dict(calibrator.calibrate(_tensors(module, wanted, session)))
+
+
+def _tensors(module: Module, wanted: Calibration, session: Session) -> Iterator[dict[str, Array]]:
+    """For every sample the tensors to calibrate. What fails here is the interpreter's fault, not the calibrator's."""
+    name = wanted.interpreter or choose_interpreter(session.plugins)
+    runs = session.plugins.get(INTERPRETER, name).run_each(module, _inputs(module, wanted, session))
+    names = calibrated_tensors(module)
+    while True:
+        with session.plugins.calling(INTERPRETER, name, "run_each"):
+            tensors = next(runs, None)
+        if tensors is None:
+            return
+        yield {name: tensors[name] for name in names}
+
+
+def calibrated_tensors(module: Module) -> list[str]:
+    """The tensors that have a range, in the network's order."""
+    operations = (operation for operation in module.function.operations if not isinstance(operation, Weight))
+    return [value.name for operation in operations for value in operation.results if value.type.element is ElementType.F32]
+
+
+def _inputs(module: Module, wanted: Calibration, session: Session) -> Iterator[dict[str, Array]]:
+    """The inputs of every sample, in the shapes and types that the network takes."""
+    inputs = input_specs(module)
+    for done, sample in enumerate(wanted.samples):
+        session.advance(STAGE, done, len(wanted.samples))
+        yield _matched(module, inputs, sample)
+
+
+def _matched(module: Module, inputs: list[InputSpec], sample: Sample | Mapping[str, Array]) -> dict[str, Array]:
+    if isinstance(sample, Mapping):
+        return matched_inputs(module, sample)
+    arrays = read_sample(sample, inputs)
+    try:
+        return matched_inputs(module, arrays)
+    except InputError as error:
+        raise InputError(f"{sample[0]}: {error}") from error

@@ -1,0 +1,44 @@
+"""``tpumlir calibrate``: a network and samples to a calibration table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tpumlir_core.cli.calibration_options import calibration_options, take_calibration
+from tpumlir_core.cli.options import FILE, import_options, json_option, plugin_option, take_import_options
+
+
+@click.command("calibrate")
+@click.argument("model", type=FILE)
+@click.option("-o", "--output", "--calibration-table", type=FILE, required=True, help="The calibration table to write.")
+@calibration_options
+@import_options
+@plugin_option
+@json_option
+def command(model: Path, output: Path, as_json: bool, **rest: Any) -> None:
+    """Find the range of every tensor of MODEL (.mlir or a source model) on real samples, and write a calibration table."""
+    from tpumlir_core import api
+    from tpumlir_core.calibration import STAGE
+    from tpumlir_core.cli.output import print_json
+    from tpumlir_core.cli.report import session
+    from tpumlir_core.errors import InputError
+    from tpumlir_core.files import check_output
+    from tpumlir_core.tables import TableOrigin, write_calibration_table
+
+    check_output(output)
+    run = session(rest)
+    calibration = take_calibration(rest)
+    if calibration is None:
+        raise InputError("calibrate needs samples: --dataset FOLDER or --data-list FILE")
+    options = take_import_options(rest)
+    module = api.open_module(model, session=run) if model.suffix == api.TEXT_SUFFIX else api.transform(model, options=options, session=run)
+    ranges = api.calibrate(module, calibration, session=run)
+    samples, seconds = len(calibration.samples), run.seconds[STAGE]
+    write_calibration_table(output, ranges, TableOrigin(model.name, calibration.method, samples))
+    if as_json:
+        print_json({"output": str(output), "method": calibration.method, "tensors": len(ranges), "samples": samples, "seconds": seconds})
+    else:
+        click.echo(f"{output}: {len(ranges)} tensors, {calibration.method}, {samples} samples in {seconds:.1f} s")

@@ -1,0 +1,43 @@
+"""The options of what calibrates a network: samples and method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tpumlir_core.cli.options import FILE, Decorated
+from tpumlir_core.errors import InputError
+
+if TYPE_CHECKING:
+    from tpumlir_core.calibration import Calibration
+
+
+def calibration_options(command: Decorated) -> Decorated:
+    """The options that ``take_calibration`` reads."""
+    for option in reversed(
+        (
+            click.option("--dataset", type=FILE, metavar="FOLDER", help="Folder of samples: images, .npz or .npy, also in folders of it."),
+            click.option("--data-list", type=FILE, help="File with a sample a line: the file of each input, separated by commas."),
+            click.option("--input-num", type=click.IntRange(0), default=0, help="How many of the samples to use; default: all."),
+            click.option("--method", "--cali-method", default="", help="The calibrator, as `tpumlir plugins list` names it; default: mse."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def take_calibration(values: dict[str, Any]) -> Calibration | None:
+    """Take the values of ``calibration_options`` out of a command's arguments and list the samples; None where none are named."""
+    from tpumlir_core.calibration import DEFAULT_METHOD, Calibration
+    from tpumlir_core.preprocess import list_samples, read_sample_list
+
+    folder: Path | None = values.pop("dataset")
+    listed: Path | None = values.pop("data_list")
+    count, method = values.pop("input_num"), values.pop("method") or DEFAULT_METHOD
+    if folder is not None and listed is not None:
+        raise InputError("--dataset and --data-list both name samples; give one of them")
+    if folder is not None:
+        return Calibration(list_samples(folder, count), method)
+    return None if listed is None else Calibration(read_sample_list(listed, count), method)

@@ -1,0 +1,25 @@
+"""From an image file to the array that a network takes: resize, pixel and channel format, mean and scale, one implementation for all."""
+
+from tpumlir_core.preprocess.options import (
+    CHANNEL_FORMATS,
+    KEEP_RATIO_MODES,
+    PAD_TYPES,
+    PIXEL_FORMATS,
+    Preprocess,
+    record_preprocess,
+    recorded_preprocess,
+)
+from tpumlir_core.preprocess.samples import (
+    InputSpec,
+    Sample,
+    input_specs,
+    is_image,
+    list_samples,
+    read_sample,
+    read_sample_list,
+)
+
+__all__ = [
+    "CHANNEL_FORMATS", "KEEP_RATIO_MODES", "PAD_TYPES", "PIXEL_FORMATS", "InputSpec", "Preprocess", "Sample", "input_specs", "is_image",
+    "list_samples", "read_sample", "read_sample_list", "record_preprocess", "recorded_preprocess",
+]
