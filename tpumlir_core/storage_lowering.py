@@ -41,16 +41,29 @@ class StorageLowering:
         asked = external or {}
         self._outputs = {value: asked.get(i, Storage.of(value)) for i, value in enumerate(module.function.outputs)}
 
-    def keep(self, operation: Operation) -> None:
-        """An operation as it is: inputs and weights."""
-        self.add(operation, type(operation), [], [Storage.of(value) for value in operation.results])
+    def keep(self, operation: Operation, storage: Storage | None = None) -> None:
+        """An input or a weight as it is, or an input that is fed as ``storage`` says."""
+        self.add(operation, type(operation), [], [storage or Storage.of(value) for value in operation.results])
 
     def add(
         self, operation: Operation, kind: type[Operation], operands: Sequence[Storage | None], results: Sequence[Storage], **more: Any
     ) -> Operation:
-        """Append what an operation becomes. ``operands``: how each is wanted (None: absent, or a weight as it is)."""
+        """Append what an operation becomes. ``operands``: how each is wanted (None: absent, or as it is)."""
         wanted = [*operands, *[None] * (len(operation.operands) - len(operands))]
         values = [v if v is None else self.operand(v, storage) for v, storage in zip(operation.operands, wanted, strict=True)]
+        return self._add(operation, kind, values, results, more)
+
+    def replace(
+        self, operation: Operation, kind: type[Operation], operands: Sequence[Storage], results: Sequence[Storage], rest: Sequence[Value]
+    ) -> Operation:
+        """The same with the first operands only, followed by values of the new module (``weight``) in place of the others."""
+        first = [v for v in operation.operands[: len(operands)] if v is not None]
+        values = [self.operand(v, storage) for v, storage in zip(first, operands, strict=True)]
+        return self._add(operation, kind, [*values, *rest], results, {})
+
+    def _add(
+        self, operation: Operation, kind: type[Operation], values: Sequence[Value | None], results: Sequence[Storage], more: dict[str, Any]
+    ) -> Operation:
         types = []
         for value, storage in zip(operation.results, results, strict=True):
             name = value.name

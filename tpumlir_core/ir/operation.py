@@ -59,6 +59,8 @@ class Operation:
     opcode: ClassVar[str] = ""
     operand_specs: ClassVar[tuple[OperandSpec, ...]] = ()
     result_names: ClassVar[tuple[str, ...]] = ("output",)
+    stored: ClassVar[bool] = False
+    """Whether ``evaluate`` takes and gives numbers as stored (quantized integers), not the real ones that they stand for."""
     # Set by create(); not dataclass fields.
     operands: list[Value | None]
     results: list[Value]

@@ -28,7 +28,7 @@ class Bm1684xTarget(SophgoTarget):
     runtime_name = "BM1684X"
 
     def modes(self) -> Sequence[str]:
-        return ("F32", "F16", "BF16")
+        return ("F32", "F16", "BF16", "INT8")
 
     def chip(self) -> Chip:
         return Chip(arch(), Bm1684xEmitter.new, Bm1684xCost())

@@ -14,8 +14,8 @@ from tpumlir_core.ir.top import Weight
 from tpumlir_core.ir.tpu import lowered_class
 from tpumlir_core.lowering import KEPT, prepare_for, to_tpu
 from tpumlir_core.plugins.extension_points import LoweringOptions, Quantizer, Target
+from tpumlir_core.precision import STORED, storage_modes
 from tpumlir_core.storage_lowering import Storage, StorageLowering
-from tpumlir_float.precision import STORED, storage_modes
 
 
 class FloatQuantizer(Quantizer):

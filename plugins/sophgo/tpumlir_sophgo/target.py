@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tpumlir_core.bmodel import MADE_BY, BmodelNet, BmodelTensor, CommandStreams, write_bmodel
@@ -114,9 +115,11 @@ class SophgoTarget(Target):
     def _net(self, module: Module, program: Program, groups: list[CommandStreams]) -> BmodelNet:
         def tensor(value: Value) -> BmodelTensor:
             address = program.addresses[program.root(value)]
-            return BmodelTensor(value.name, value.type.element, value.shape or (1,), address, value.type.bytes)
+            scale, zero_point = value.type.scaling
+            return BmodelTensor(value.name, value.type.element, value.shape or (1,), address, value.type.bytes, scale, zero_point)
 
-        inputs = tuple(tensor(op.output) for op in module.function.operations if op.opcode == "top.Input")
+        fed = [tensor(op.output) for op in module.function.operations if op.opcode == "top.Input"]
+        inputs = tuple(replace(one, scale=1 / one.scale) for one in fed)  # as the runtime's users expect
         outputs = tuple(tensor(value) for value in module.function.outputs)
         provenance = {MADE_BY: module.made_by} if module.made_by else {}
         layers = LayerTable.of(module.function.operations, program.emitter.commands)

@@ -89,17 +89,22 @@ class Conv(Operation):
             wide = np.zeros((*values.shape[:2], *self.spread(values.shape[2:])), np.float32)
             wide[(slice(None), slice(None), *(slice(None, None, gap + 1) for gap in self.inserts))] = values
             values = wide
+        result = self.sums(values, weights, 0.0)
+        if bias is not None:
+            result += bias.reshape(-1, *(1,) * (result.ndim - 2))
+        return [activate(result, self.do_relu, self.relu_limit)]
+
+    def sums(self, values: Array, weights: Array, outside: float) -> Array:
+        """The convolution itself, in the arrays' type; ``outside`` is what padding holds."""
         pads = self.padding(values.shape[2:])
         extents = output_extents(self, values.shape[2:], self.kernel_shape, self.strides, pads, self.steps())
-        values = pad_spatial(values, pads, 0.0)
+        values = pad_spatial(values, pads, outside)
         grouped = weights.reshape(self.group, weights.shape[0] // self.group, -1)
-        result = np.empty((values.shape[0], weights.shape[0], math.prod(extents)), np.float32)
+        result = np.empty((values.shape[0], weights.shape[0], math.prod(extents)), values.dtype)
         for image, target in zip(values, result, strict=True):
             cols = columns(image, self.kernel_shape, self.strides, self.steps(), extents)
             np.matmul(grouped, cols.reshape(self.group, -1, cols.shape[2]), out=target.reshape(self.group, -1, cols.shape[2]))
-        if bias is not None:
-            result += bias.reshape(-1, 1)
-        return [activate(result, self.do_relu, self.relu_limit).reshape(*result.shape[:2], *extents)]
+        return result.reshape(*result.shape[:2], *extents)
 
     def flops(self) -> int:
         filters = self.operands[1]
@@ -235,17 +240,20 @@ class MatMul(Operation):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         left, right, bias = real(inputs), real(inputs, 1), optional(inputs, 2)
+        result = self.product(left, right)
+        if bias is not None:
+            result = result + bias
+        return [np.asarray(activate(result, self.do_relu, self.relu_limit))]
+
+    def product(self, left: Array, right: Array) -> Array:
+        """The product itself, in the arrays' type."""
         self.shapes(left.shape, right.shape)
         if self.left_transpose and left.ndim > 1:
             left = left.swapaxes(-1, -2)
         if self.right_transpose and right.ndim > 1:
             right = right.swapaxes(-1, -2)
         result: Array = np.matmul(left, right)
-        if not self.keep_dims:
-            result = result.reshape(-1, result.shape[-1])
-        if bias is not None:
-            result = result + bias
-        return [np.asarray(activate(result, self.do_relu, self.relu_limit))]
+        return result if self.keep_dims else result.reshape(-1, result.shape[-1])
 
     def flops(self) -> int:
         inner = self.input.shape[-2 if self.left_transpose and len(self.input.shape) > 1 else -1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,11 @@ class ChannelGroups:
         ``out`` has the output channels, ``x`` those of ``needed``; ``filters`` and ``bias`` are as ``by_lane`` lays them out.
         """
         row = self.inputs * sweep.kernel[0] * sweep.kernel[1] * F32.bytes
+        for target, image, slot in self.calls(out, x):
+            e.convolve(target, image, filters + slot * row, None if bias is None else bias + slot * F32.bytes, sweep, accumulate)
+
+    def calls(self, out: LocalTensor, x: LocalTensor) -> Iterator[tuple[LocalTensor, LocalTensor, int]]:
+        """(result, input, group of lanes in which the result begins) of each instruction."""
         for group in range(self.first // self.outputs, ceil_div(self.last, self.outputs)):
             begin, end = max(group * self.outputs, self.first) - self.first, min((group + 1) * self.outputs, self.last) - self.first
             slot = begin // arch().lanes
@@ -135,7 +140,7 @@ class ChannelGroups:
             source = x.part(arch(), Box((0, group * self.inputs - self.needed[0], 0, 0), (x.shape[0], self.inputs, *x.shape[2:])))
             apart = not y.is_aligned(arch())
             for target, image in zip(batches(y), batches(source), strict=True) if apart else [(y, source)]:
-                e.convolve(target, image, filters + slot * row, None if bias is None else bias + slot * F32.bytes, sweep, accumulate)
+                yield target, image, slot
 
 
 class Convolution(Kernel):

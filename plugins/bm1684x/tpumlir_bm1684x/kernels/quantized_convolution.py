@@ -1,0 +1,137 @@
+"""Convolution of 8-bit numbers (QuantizedConv), dense and grouped.
+
+Block by block (a batch and a group of lanes), sums are made in scratch in SI32 and requantized into the result. The lane image of a
+range of output channels: (scale, offset) of each channel, compact, filled up to whole words of the execution units; then its filter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image, rows_by_lane
+from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
+from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight
+from tpumlir_bm1684x.kernels.filters import ChannelGroups, Convolution, Problem, problem
+from tpumlir_bm1684x.kernels.windows import aligned_span, batches, blocks, cut, pad_into, padded_shape, sweepable, window_box
+from tpumlir_core.ir import Array, ElementType, Operation, WeightStore
+from tpumlir_sophgo.arch import align, ceil_div
+from tpumlir_sophgo.kernel import KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.tensor import Box, LocalTensor, aligned_bytes
+
+SI8, SI32 = ElementType.SI8, ElementType.SI32
+PAIR = 2 * F32.bytes  # a channel's scale and offset
+
+
+class QuantizedConvolution(Convolution):
+    """By the CONV instruction, one for each group of channels of a block, and one requantization a block."""
+
+    def takes(self, op: Operation) -> bool:
+        return op.input.type.element.bytes == 1 and op.output.type.element.bytes == 1
+
+    def supports(self, op: Any) -> str | None:
+        if len(op.kernel_shape) > 2:
+            return f"{len(op.kernel_shape)} spatial axes"
+        if not all(map(is_weight, op.operands[1:])):
+            return "filters or scales that are computed"
+        return "strides or dilations beyond the instruction's" if problem(op).tapwise else None
+
+    def constant_operands(self, op: Operation) -> frozenset[int]:
+        return frozenset({1, 2, 3})
+
+    def needed(self, p: Problem, out: Box) -> Box:
+        channels = ChannelGroups.of(p.x, p.y, p.groups, out).needed
+        return window_box(*p.windows(out), (out.start[0], out.size[0]), channels)
+
+    def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        channels = slice(out.start[1], out.stop[1])
+        filters, scale, offset = (weights[v.name].reshape(v.shape) for v in op.operands[1:])
+        rows = filters[channels].reshape(out.size[1], filters.shape[1], -1, 1)
+        image = filter_image(np.ascontiguousarray(rows), SI8).view(np.uint8)
+        return np.concatenate([scale_image(scale, offset, channels), image], axis=1)
+
+    def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
+        p = problem(op)
+        groups = ceil_div(out.size[1], arch().lanes)
+        return scale_bytes(out.size[1]) + groups * filter_bytes(p.x[1] // p.groups, p.taps, SI8)
+
+    def scratch(self, op: Any, tile: Tile) -> int:
+        return self._room(problem(op), tile) + table_bytes(tile.out.size[1]) + sums_bytes(tile.results[0])
+
+    def _room(self, p: Problem, tile: Tile) -> int:
+        """Scratch bytes for an input with its padding written out."""
+        windows = p.windows(tile.out)
+        if sweepable(windows, LIMIT):
+            return 0
+        x = cut(tile, self.needed(p, tile.out))
+        return aligned_span(padded_shape(x, *windows), x.lane, x.element.bytes)
+
+    def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        p, zero = problem(op), op.input.type.scaling[1]
+        rows, columns = p.windows(tile.out)
+        x, s = cut(tile, self.needed(p, tile.out)), Scratch(tile.scratch)
+        pads = (rows.before, rows.after, columns.before, columns.after)
+        if not sweepable((rows, columns), LIMIT):
+            at = s.take_bytes(self._room(p, tile))
+            x, pads = pad_into(e, at, x, rows, columns, zero), (0, 0, 0, 0)
+        dilation = (p.rows.dilation if p.kernel[0] > 1 else 1, p.columns.dilation if p.kernel[1] > 1 else 1)
+        sweep = Sweep(p.kernel, (p.rows.stride, p.columns.stride), pads, dilation)
+        groups = ChannelGroups.of(p.x, p.y, p.groups, tile.out)
+        row = filter_bytes(groups.inputs, p.taps, SI8)
+        filters = tile.constants + scale_bytes(tile.out.size[1])
+        table = scale_table(tile.constants, tile.out.size[1], s, e)
+        slots = ceil_div(tile.out.size[1], arch().lanes)
+        for index, block in enumerate(blocks(tile.results[0])):
+            batch, slot = divmod(index, slots)
+            part = groups.block(slot)
+            sums = LocalTensor.aligned(arch(), s.top, block.shape, SI32)
+            for target, image, _ in part.calls(sums, part.channels_of(batches(x)[batch], groups)):
+                e.convolve(target, image, filters + slot * row, None, sweep, outside=zero)
+            e.requantize_scaled(block, sums, slot_of(table, slot, block))
+
+
+def scale_image(scale: Array, offset: Array, channels: slice) -> LaneImage:
+    """(scale, offset) of each channel, compact."""
+    pairs = np.stack([part.reshape(-1)[channels] for part in (scale, offset)], axis=1).astype(np.float32)
+    rows = rows_by_lane(pairs)
+    full = np.zeros((len(rows), scale_bytes(len(pairs)) // F32.bytes), np.float32)
+    full[:, : rows.shape[1]] = rows
+    return full.view(np.uint8)
+
+
+def scale_bytes(channels: int) -> int:
+    """Bytes a lane of ``scale_image``."""
+    return align(ceil_div(channels, arch().lanes) * PAIR, arch().eu_bytes)
+
+
+def scale_table(address: int, channels: int, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
+    """The pairs as requantization reads them, each group of lanes in a word of its own: copied where there are several."""
+    shape = (1, channels, 1, 2)
+    compact = LocalTensor.compact(arch(), address, shape, F32)
+    if channels <= arch().lanes:
+        return compact
+    table = s.take(shape)
+    e.copy(table, compact)
+    return table
+
+
+def table_bytes(channels: int) -> int:
+    """Scratch bytes of ``scale_table``."""
+    return 0 if channels <= arch().lanes else aligned_bytes(arch(), (1, channels, 1, 2), F32)
+
+
+def slot_of(table: LocalTensor, slot: int, block: LocalTensor) -> LocalTensor:
+    """The pairs of one group of lanes."""
+    return table.part(arch(), Box((0, slot * arch().lanes, 0, 0), (1, block.shape[1], 1, 2)))
+
+
+def sums_bytes(out: LocalTensor) -> int:
+    """Scratch bytes for the sums of one block."""
+    return aligned_bytes(arch(), (1, 1, out.shape[2], out.shape[3]), SI32)
+
+
+def register(registry: KernelRegistry) -> None:
+    registry.add("tpu.QuantizedConv", QuantizedConvolution())

@@ -1,0 +1,133 @@
+"""What is done in 8 bits, and how tensors are stored there.
+
+Three tables are made in the network's order. ``modes``: INT8, or the float mode of what is not. ``quantized``: the storage that
+8-bit users of a tensor read it in. ``made``: the storage that each tensor is made in; where the two differ, it is converted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from tpumlir_core.ir import ElementType, Module, Operation, Value
+from tpumlir_core.ir.top import Weight
+from tpumlir_core.ir.tpu import lowered_class
+from tpumlir_core.lowering import KEPT, retyped
+from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Target
+from tpumlir_core.precision import STORED, storage_modes
+from tpumlir_core.storage_lowering import Storage
+from tpumlir_int8.policy import JOINING, PRODUCTS, follows, kind, may_be_quantized
+from tpumlir_int8.products import can_be_lowered, candidate
+from tpumlir_int8.ranges import after_relu, storage_of
+
+INT8 = "INT8"
+
+
+@dataclass
+class Plan:
+    """The three tables; see above."""
+
+    modes: dict[Operation, str] = field(default_factory=dict)
+    quantized: dict[Value, Storage] = field(default_factory=dict)
+    made: dict[Value, Storage] = field(default_factory=dict)
+
+    def wanted(self, operation: Operation, position: int) -> Storage | None:
+        """How an 8-bit operation wants an operand; None: as it is."""
+        value = operation.operands[position]
+        if not is_float_tensor(value):
+            return None
+        assert value is not None
+        return self.made[operation.output] if kind(operation) in JOINING else self.quantized[value]
+
+
+def is_float_tensor(value: Value | None) -> bool:
+    """Whether a value is computed, and of floats: what a mode says how to store."""
+    return value is not None and not isinstance(value.owner, Weight) and value.type.element.is_float
+
+
+def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
+    """The plan for a module that the target can do in INT8 and the float modes it has."""
+    floats = storage_modes(module, target, replace(options, mode=_float_mode(target), modes={}))
+    plan = Plan()
+    for operation in module.function.operations:
+        if operation.opcode in KEPT:
+            _keep(operation, plan, options)
+            continue
+        mode = options.modes.get(operation.name)
+        storages = _storages(operation, plan, options) if mode in (None, INT8) else None
+        if storages is not None and _supported(operation, plan, storages, target):
+            plan.modes[operation] = INT8
+            for table in (plan.made, plan.quantized):
+                table.update(zip(operation.results, storages, strict=True))
+            continue
+        plan.modes[operation] = floats[operation] if mode in (None, INT8) else mode
+        _leave_float(operation, plan, options)
+    return plan
+
+
+def _float_mode(target: Target) -> str:
+    """The mode for what is not quantized: 16 bits where the chip has them."""
+    return "F16" if "F16" in target.modes() else "F32"
+
+
+def _keep(operation: Operation, plan: Plan, options: LoweringOptions) -> None:
+    for value in operation.results:
+        plan.made[value] = Storage.of(value)
+        if value.name in options.calibration and is_float_tensor(value):
+            plan.quantized[value] = storage_of(options.calibration[value.name], options.asymmetric)
+
+
+def _leave_float(operation: Operation, plan: Plan, options: LoweringOptions) -> None:
+    """Results of a float operation; 8-bit users read them in the storage of their calibrated range."""
+    stored = Storage(STORED.get(plan.modes[operation], ElementType.F32))
+    for value in operation.results:
+        plan.made[value] = stored if value.type.element is ElementType.F32 else Storage.of(value)
+        if value.name in options.calibration:
+            plan.quantized[value] = storage_of(options.calibration[value.name], options.asymmetric)
+
+
+def _storages(operation: Operation, plan: Plan, options: LoweringOptions) -> list[Storage] | None:
+    """How the results are stored when done in 8 bits; None where that cannot be."""
+    inputs = [value for value in operation.operands if is_float_tensor(value)]
+    if not may_be_quantized(operation) or not inputs or any(value not in plan.quantized for value in inputs):
+        return None
+    if kind(operation) in PRODUCTS and not can_be_lowered(operation):
+        return None
+    if follows(operation):
+        return _followed(operation, plan)
+    found = []
+    for value in operation.results:
+        range_ = options.calibration.get(value.name)
+        if range_ is None:
+            return None
+        found.append(storage_of(_activated(operation, range_), options.asymmetric))
+    return found
+
+
+def _followed(operation: Operation, plan: Plan) -> list[Storage] | None:
+    """The operand's storage, unless a float operation made it: then this one is float too."""
+    source = operation.input
+    maker = source.owner
+    if maker in plan.modes and plan.modes[maker] != INT8:  # type: ignore[index]
+        return None
+    return [plan.quantized[source]] * len(operation.results)
+
+
+def _activated(operation: Operation, range_: CalibratedRange) -> CalibratedRange:
+    if kind(operation) == "Relu" or getattr(operation, "do_relu", False):
+        return after_relu(range_, getattr(operation, "relu_limit", -1.0))
+    return range_
+
+
+def _supported(operation: Operation, plan: Plan, storages: list[Storage], target: Target) -> bool:
+    """Whether the target does it in these types."""
+    if kind(operation) in PRODUCTS:
+        return target.supports(candidate(operation, plan.quantized[operation.input], storages[0]), INT8) is None
+    twin = retyped(operation, lambda type: type)
+    operands = [plan.quantized.get(v) if v is not None and is_float_tensor(v) else None for v in operation.operands]
+    if kind(operation) in JOINING:
+        operands = [storages[0]] * len(operands)
+    for value, storage in zip([*twin.operands, *twin.results], [*operands, *storages], strict=True):
+        if value is not None and storage is not None:
+            value.type = value.type.with_storage(storage.element, storage.quantization)
+    lowered = lowered_class(operation).create(twin.operands, [(r.name, r.type) for r in twin.results], **operation.attributes())
+    return target.supports(lowered, INT8) is None

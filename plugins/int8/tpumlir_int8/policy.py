@@ -1,0 +1,53 @@
+"""Which operations are done on 8-bit numbers, by name without dialect, and how.
+
+    PRODUCTS    multiplied and summed in integers, one requantization at the end (``products``)
+    FOLLOWING   move or choose numbers: their result is stored as their operand is
+    JOINING     the same with several operands, which are converted to what the result is stored as
+    POINTWISE   8 bits in memory, calculated in F32 on the chip: each number of the result depends on a few of the operands
+    the rest    float: softmax and normalisation lose too much, and what has no range in the calibration table cannot be quantized
+"""
+
+from __future__ import annotations
+
+from tpumlir_core.ir import Operation
+from tpumlir_core.ir.top import Weight
+
+PRODUCTS = frozenset({"Conv", "MatMul"})
+FOLLOWING = frozenset({
+    "MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "View", "Permute", "Slice", "Reverse", "Tile", "Expand", "Upsample",
+    "Gather", "Depth2Space", "ShuffleChannel", "SwapChannel", "SwapDimInner",
+})
+JOINING = frozenset({"Concat"})
+POINTWISE = frozenset({
+    "Add", "Sub", "Mul", "Max", "Min", "AddConst", "SubConst", "MulConst", "DivConst", "MaxConst", "MinConst", "Abs", "Clip",
+    "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "SiLU", "Swish", "HardSwish", "HardSigmoid", "Elu", "GELU", "Mish", "Softplus",
+    "Softsign", "Sqrt", "Sin", "Cos", "Erf", "Floor", "Ceil", "Round", "Sign", "AvgPool", "Interp", "Scale", "BatchNorm", "Pad",
+    "Deconv",
+})
+
+
+def kind(operation: Operation) -> str:
+    """An operation's name without its dialect."""
+    return operation.opcode.partition(".")[2]
+
+
+def may_be_quantized(operation: Operation) -> bool:
+    """Whether an operation can be done on 8-bit numbers, whatever their ranges."""
+    name = kind(operation)
+    if name == "Upsample" or (name == "Interp" and getattr(operation, "mode", "") == "nearest"):
+        return not getattr(operation, "do_relu", False)
+    if name in PRODUCTS:
+        return _product_of_weights(operation)
+    return name in FOLLOWING or name in JOINING or name in POINTWISE
+
+
+def follows(operation: Operation) -> bool:
+    """Whether the result is stored as the first operand is."""
+    name = kind(operation)
+    return name in FOLLOWING or (name == "Interp" and getattr(operation, "mode", "") == "nearest")
+
+
+def _product_of_weights(operation: Operation) -> bool:
+    """Filters (and biases) that are known beforehand; the float operand comes first."""
+    rest = operation.operands[1:]
+    return all(value is None or isinstance(value.owner, Weight) for value in rest)

@@ -1,0 +1,95 @@
+"""Convolutions and matrix products on 8-bit numbers: quantized weights, scales and offsets of the requantization.
+
+Each output channel (column) has its own weight scale, max|w| / 127. With sums of stored numbers, ``result = sum * scale + offset``:
+
+    scale  = input scale * weight scale / output scale
+    offset = bias / output scale + output zero point - scale * input zero point * (sum of the channel's weights)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tpumlir_core.ir import Array, ElementType, Operation, TensorType, Value, WeightStore
+from tpumlir_core.ir.top import Weight
+from tpumlir_core.ir.tpu import QuantizedConv, QuantizedMatMul
+from tpumlir_core.storage_lowering import Storage, StorageLowering
+
+LEAST_MAGNITUDE = 1e-30
+"""A channel of zeros has a scale all the same."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """8-bit weights, and one scale and one offset for each output channel."""
+
+    weights: Array
+    scale: Array
+    offset: Array
+
+
+def quantize(weights: Array, channel: int, bias: Array | None, source: Storage, result: Storage) -> Quantized:
+    """Weights whose axis ``channel`` is that of output channels."""
+    x, y = source.quantization, result.quantization
+    assert x is not None
+    assert y is not None
+    rest = tuple(axis for axis in range(weights.ndim) if axis != channel)
+    magnitude = np.maximum(np.abs(weights).max(rest).astype(np.float64), LEAST_MAGNITUDE)
+    steps = magnitude / 127
+    shape = tuple(-1 if axis == channel else 1 for axis in range(weights.ndim))
+    stored = np.clip(np.rint(weights / steps.reshape(shape)), -127, 127).astype(np.int8)
+    scale = x.scale * steps / y.scale
+    offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64)
+    if bias is not None:
+        offset = offset + bias.reshape(-1).astype(np.float64) / y.scale
+    return Quantized(stored, scale.astype(np.float32), np.broadcast_to(offset, scale.shape).astype(np.float32))
+
+
+def lower_product(operation: Any, source: Storage, result: Storage, weights: WeightStore, lowering: StorageLowering) -> None:
+    """Append a Conv or MatMul of a weight as what multiplies 8-bit numbers."""
+    is_conv = operation.opcode == "top.Conv"
+    filters, bias = _array(operation, 1, weights), _array(operation, 2, weights)
+    assert filters is not None
+    channel = 0 if is_conv else filters.ndim - (2 if operation.right_transpose else 1)
+    found = quantize(filters, channel, bias, source, result)
+    name = operation.name
+    parts = [
+        lowering.weight(f"{name}_filter_i8", found.weights, ElementType.SI8),
+        lowering.weight(f"{name}_scale", found.scale, ElementType.F32),
+        lowering.weight(f"{name}_offset", found.offset, ElementType.F32),
+    ]
+    lowering.replace(operation, _form(operation), [source], [result], parts)
+
+
+def candidate(operation: Any, source: Storage, result: Storage) -> Operation:
+    """A detached operation of the form and the types that ``lower_product`` gives it, to ask a target about."""
+    filters: Value = operation.operands[1]
+    channels = operation.output.shape[1 if operation.opcode == "top.Conv" else -1]
+    types = [("filter", filters.shape, ElementType.SI8), ("scale", (channels,), ElementType.F32), ("offset", (channels,), ElementType.F32)]
+    weights = [Weight.create([], [(name, TensorType(shape, element))]).output for name, shape, element in types]
+    x = Value("input", operation.input.type.with_storage(source.element, source.quantization))
+    y = operation.output.type.with_storage(result.element, result.quantization)
+    return _form(operation).create([x, *weights], [("output", y)], **operation.attributes())
+
+
+def _form(operation: Operation) -> type[QuantizedConv | QuantizedMatMul]:
+    return QuantizedConv if operation.opcode == "top.Conv" else QuantizedMatMul
+
+
+def can_be_lowered(operation: Any) -> bool:
+    """Whether the product has a form on 8-bit numbers: a filter of the usual kind, a bias of one number a column."""
+    filters: Value = operation.operands[1]
+    if operation.opcode == "top.Conv":
+        return not (operation.inserts and any(operation.inserts))
+    bias = operation.operands[2] if len(operation.operands) > 2 else None
+    columns = filters.shape[-2 if operation.right_transpose else -1] if len(filters.shape) > 1 else 0
+    one_each = bias is None or (bias.type.elements == columns and bias.shape[-1] == columns)
+    return len(filters.shape) == 2 and not operation.left_transpose and one_each
+
+
+def _array(operation: Operation, position: int, weights: WeightStore) -> Array | None:
+    value = operation.operands[position] if position < len(operation.operands) else None
+    return None if value is None else weights[value.name].reshape(value.shape)
