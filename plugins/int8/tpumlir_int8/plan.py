@@ -107,7 +107,7 @@ def _followed(operation: Operation, plan: Plan) -> list[Storage] | None:
     """The operand's storage, unless a float operation made it: then this one is float too."""
     source = operation.input
     maker = source.owner
-    if maker in plan.modes and plan.modes[maker] != INT8:  # type: ignore[index]
+    if maker in plan.modes and plan.modes[maker] != INT8:
         return None
     return [plan.quantized[source]] * len(operation.results)
 

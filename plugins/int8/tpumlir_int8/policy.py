@@ -4,7 +4,8 @@
     FOLLOWING   move or choose numbers: their result is stored as their operand is
     JOINING     the same with several operands, which are converted to what the result is stored as
     POINTWISE   8 bits in memory, calculated in F32 on the chip: each number of the result depends on a few of the operands
-    the rest    float: softmax and normalisation lose too much, and what has no range in the calibration table cannot be quantized
+    the rest    float: softmax and normalisation lose too much, so do steps and periods (Floor, Sign, Sin), whose results jump or turn
+                within one step of the operand; and what has no range in the calibration table cannot be quantized
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ JOINING = frozenset({"Concat"})
 POINTWISE = frozenset({
     "Add", "Sub", "Mul", "Max", "Min", "AddConst", "SubConst", "MulConst", "DivConst", "MaxConst", "MinConst", "Abs", "Clip",
     "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "SiLU", "Swish", "HardSwish", "HardSigmoid", "Elu", "GELU", "Mish", "Softplus",
-    "Softsign", "Sqrt", "Sin", "Cos", "Erf", "Floor", "Ceil", "Round", "Sign", "AvgPool", "Interp", "Scale", "BatchNorm", "Pad",
+    "Softsign", "Sqrt", "Erf", "AvgPool", "Interp", "Scale", "BatchNorm", "Pad",
     "Deconv",
 })
 
