@@ -10,6 +10,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import rows_by_lane
 from tpumlir_bm1684x.footprint import footprint
+from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_core.ir import Array, ElementType
 from tpumlir_sophgo.arch import align
 from tpumlir_sophgo.emitter import Command
@@ -106,3 +107,14 @@ def narrow(data: Array, element: ElementType) -> Array:
             return data.astype(element.numpy)
     bits = data.view(np.uint32)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def windows(x: Array, sweep: Sweep, outside: float = 0) -> list[Array]:
+    """What each tap of the kernel, row by row, sees of (n, c, h, w) for all results."""
+    up, down, left, right = sweep.pads
+    padded = np.pad(x, ((0, 0), (0, 0), (up, down), (left, right)), constant_values=outside)
+    (kh, kw), (sh, sw), (dh, dw) = sweep.kernel, sweep.stride, sweep.dilation
+    oh, ow = (padded.shape[2] - dh * (kh - 1) - 1) // sh + 1, (padded.shape[3] - dw * (kw - 1) - 1) // sw + 1
+    rows = [slice(i * dh, i * dh + sh * (oh - 1) + 1, sh) for i in range(kh)]
+    columns = [slice(j * dw, j * dw + sw * (ow - 1) + 1, sw) for j in range(kw)]
+    return [padded[:, :, row, column] for row in rows for column in columns]

@@ -1,4 +1,4 @@
-"""CONV in 8 bits and 16-bit floats, and depthwise, against numpy."""
+"""CONV in 8 bits and 16-bit floats against numpy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from tests.bm1684x.bare import Bench, narrow, wide
+from tests.bm1684x.bare import Bench, narrow, wide, windows
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image, filter_rows
@@ -26,15 +26,8 @@ SWEEP = Sweep((3, 2), stride=(2, 1), pads=(1, 2, 0, 1), dilation=(1, 2))
 
 def convolution(x: Array, filters: Array, sweep: Sweep, outside: float = 0) -> Array:
     """Tap by tap, in the arrays' own type."""
-    up, down, left, right = sweep.pads
-    padded = np.pad(x, ((0, 0), (0, 0), (up, down), (left, right)), constant_values=outside)
-    (kh, kw), (sh, sw), (dh, dw) = sweep.kernel, sweep.stride, sweep.dilation
-    oh, ow = (padded.shape[2] - dh * (kh - 1) - 1) // sh + 1, (padded.shape[3] - dw * (kw - 1) - 1) // sw + 1
-    total = np.zeros((len(x), len(filters), oh, ow), x.dtype)
-    for i in range(kh):
-        for j in range(kw):
-            seen = padded[:, :, i * dh : i * dh + sh * (oh - 1) + 1 : sh, j * dw : j * dw + sw * (ow - 1) + 1 : sw]
-            total += np.einsum("nchw,oc->nohw", seen, filters[:, :, i, j])
+    taps = zip(windows(x, sweep, outside), filters.reshape(*filters.shape[:2], -1).transpose(2, 0, 1), strict=True)
+    total: Array = sum(np.einsum("nchw,oc->nohw", seen, tap) for seen, tap in taps)
     return total
 
 

@@ -73,7 +73,7 @@ def _pooling(fmt: Format, v: Values) -> Footprint:
         if not v["opd1_const"]:
             reads.append(_tensor(v["opd1_addr"], (1, shape[1], v["opd1_h"], v["opd1_w"]), size, _COMPACT))
         if not v["opd2_const"]:
-            reads.append(_tensor(v["opd2_addr"], (1, shape[1], 1, 1), 4, _COMPACT))
+            reads.append(_tensor(v["opd2_addr"], (1, shape[1], 1, 1), 4 if size == 1 else size, _COMPACT))
     return Footprint(tuple(reads), (_tensor(v["res0_addr"], shape, _BYTES[v["res0_prec"]]),))
 
 

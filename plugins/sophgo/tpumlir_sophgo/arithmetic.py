@@ -54,11 +54,11 @@ def shift_right(values: Array, bits: Array | int, rounding: Rounding) -> Array:
 
 
 def round_float(values: Array, rounding: Rounding) -> Array:
-    """Floats to the integers that ``rounding`` chooses, still as floats."""
+    """Floats to the integers that ``rounding`` chooses, still as floats; zeros keep the sign of what they come from."""
     exact = np.asarray(values, np.float64)
     floor = np.floor(exact)
     rest = exact - floor
-    rounded: Array = {
+    rounded = {
         Rounding.HALF_TO_EVEN: np.rint(exact),
         Rounding.HALF_AWAY_FROM_ZERO: floor + np.where(exact >= 0, rest >= 0.5, rest > 0.5),
         Rounding.TOWARDS_ZERO: np.trunc(exact),
@@ -67,7 +67,8 @@ def round_float(values: Array, rounding: Rounding) -> Array:
         Rounding.HALF_UP: floor + (rest >= 0.5),
         Rounding.HALF_DOWN: floor + (rest > 0.5),
     }[rounding]
-    return rounded
+    signed: Array = np.copysign(rounded, exact)
+    return signed
 
 
 def requantize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tpumlir_bm1684x.instructions.common import ALIGNED, PRECISION, SIGNED, STRIDED, constant_bits
+from tpumlir_core.errors import InternalError
 from tpumlir_core.ir import ElementType
 from tpumlir_sophgo.arithmetic import Rounding as Rounding
 from tpumlir_sophgo.emitter import Emitter, Engine
@@ -56,6 +57,18 @@ class ArithmeticInstructions(Emitter):
         if operation == "cast":
             values["opd2_sign"] = int(out.element in SIGNED)
         self._arithmetic(operation, out, values, [a] if isinstance(a, LocalTensor) else [])
+
+    def convert(self, out: LocalTensor, x: LocalTensor, rounding: Rounding = Rounding.HALF_TO_EVEN) -> None:
+        """``out`` = ``x`` as another element type; a float to its own type: as an integral number.
+
+        The arithmetic, bit for bit: ``tpumlir_sophgo.conversion.convert``. F16 and BF16 convert by way of F32 only.
+        """
+        types = (x.element, out.element)
+        if set(types) == {ElementType.F16, ElementType.BF16}:
+            raise InternalError(f"{x.element.value} converts to {out.element.value} by way of f32 only")
+        if rounding > Rounding.UP and any(t.is_float for t in types):
+            raise InternalError(f"{x.element.value} to {out.element.value} cannot be rounded {rounding.name}")
+        self.unary("cast", out, x, rounding)
 
     def copy(self, out: LocalTensor, a: LocalTensor | float) -> None:
         """Copy a tensor, or fill with a constant."""
