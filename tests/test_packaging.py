@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 PROJECTS = {"core": ROOT / "pyproject.toml", **{path.parent.name: path for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))}}
 LIBRARIES = {name: path for name, path in PROJECTS.items() if name != "umbrella"}
-CALLED = {"google": "protobuf"}
+CALLED = {"google": "protobuf", "PIL": "pillow"}
 """Distributions that are not called as their module is."""
 
 
@@ -71,7 +71,7 @@ def test_what_is_imported_is_declared(name: str) -> None:
 
 
 def test_the_umbrella_brings_all_but_the_examples() -> None:
-    required = {line.partition(">")[0] for line in project("umbrella")["project"]["dependencies"]}
+    required = {Requirement(line).name for line in project("umbrella")["project"]["dependencies"]}
     assert required == {f"tpumlir-{name}" for name in LIBRARIES if not name.startswith("example-")}
 
 

@@ -15,7 +15,7 @@ plugins, the seconds of every stage and who watches; without one, each call make
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from tpumlir_core.calibration import Calibration, calibrate_module
@@ -39,6 +39,7 @@ from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unkno
 from tpumlir_core.plugins.extension_points import Artifact, CalibratedRange, ImportOptions, LoweringOptions
 from tpumlir_core.plugins.operators import operator_plugins
 from tpumlir_core.plugins.provenance import made_by
+from tpumlir_core.preprocess import InputSpec, Preprocess, Sample, compiled_specs, input_specs, read_sample, record_preprocess
 from tpumlir_core.stages import Session
 
 TEXT_SUFFIX = ".mlir"
@@ -64,6 +65,7 @@ def compile(
     expected: dict[str, Array] | None = None
     if model.suffix == TEXT_SUFFIX:
         module = open_module(model, session=session)
+        _record(module, options)
     else:
         module, computed = _import(model, options, "", print_after, verification, session)
         expected = outputs_of(module, computed) if verification is not None else None
@@ -97,12 +99,19 @@ def _import(
         module = reader.load(model, options)
     with session.stage("optimize", module.name):
         run_pipeline("optimize", module, registry=session.passes, print_after=print_after)
+    _record(module, options)
     if verification is not None:
+        verification = verification.on(module)
         with session.stage("run source", str(model)), session.plugins.calling(FRONTEND, name, "run"):
             expected = reader.run(model, verification.inputs, options)
         verify_import(model, module, expected, verification, session)
         return module, expected
     return module, {}
+
+
+def _record(module: Module, options: ImportOptions) -> None:
+    if options.preprocess is not None:
+        record_preprocess(module, options.preprocess, options.preprocess_inputs)
 
 
 def calibrate(module: Module, calibration: Calibration, *, session: Session | None = None) -> dict[str, CalibratedRange]:
@@ -132,6 +141,7 @@ def deploy(
     target = session.plugins.get(TARGET, chip)
     name, quantizer = quantizer_for(quantize, session.plugins)
     check_options(module, lowering)
+    verification = verification.on(module) if verification is not None else None
     if verification is not None and expected is None:
         expected = expected_outputs(module, verification, session)
     operators = operator_plugins(module, session.plugins)
@@ -151,7 +161,7 @@ def deploy(
 
 def run(
     file: Path,
-    inputs: Mapping[str, Array],
+    inputs: Mapping[str, Array] | Sample,
     *,
     runner: str = "",
     options: ImportOptions = ImportOptions(),
@@ -160,16 +170,21 @@ def run(
 ) -> dict[str, Array]:
     """What a file computes: a module in .mlir by an interpreter, a compiled file by a runner, a source model by its frontend.
 
-    ``runner`` names the runner, or the interpreter of .mlir. Outputs by name; with ``dump_all`` every tensor there is.
+    ``inputs``: arrays by name, or files, of which images become inputs as ``options`` or else .mlir says. ``runner`` names the
+    runner, or the interpreter of .mlir. Outputs by name; with ``dump_all`` every tensor there is.
     """
     session = session or Session()
     if file.suffix == TEXT_SUFFIX:
-        return _run_module(open_module(file, session=session), inputs, runner or DEFAULT_INTERPRETER, dump_all, session)
+        module = open_module(file, session=session)
+        _record(module, options)
+        arrays = _arrays(inputs, lambda: input_specs(module))
+        return _run_module(module, arrays, runner or DEFAULT_INTERPRETER, dump_all, session)
     known = require(RUNNER, runner, file, session.plugins) if runner else recognize(RUNNER, file, session.plugins)
     if known is not None:
         name, device = known
+        arrays = _arrays(inputs, lambda: compiled_specs(file, options.preprocess or Preprocess()))
         with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
-            return device.run(file, inputs)
+            return device.run(file, arrays)
     return _run_source(file, inputs, options, dump_all, session)
 
 
@@ -198,7 +213,7 @@ def _run_module(module: Module, inputs: Mapping[str, Array], interpreter: str, d
 
 
 def _run_source(
-    file: Path, inputs: Mapping[str, Array], options: ImportOptions, dump_all: bool, session: Session
+    file: Path, inputs: Mapping[str, Array] | Sample, options: ImportOptions, dump_all: bool, session: Session
 ) -> dict[str, Array]:
     known = recognize(FRONTEND, file, session.plugins)
     if known is None:
@@ -206,5 +221,11 @@ def _run_source(
     name, reader = known
     options = dataclasses.replace(options, operators=session.operators)
     with session.stage("run source", str(file)), session.plugins.calling(FRONTEND, name, "run"):
-        arrays = reader.run(file, inputs, options)
+        fed = _arrays(inputs, lambda: input_specs(reader.load(file, options), options.preprocess))
+        arrays = reader.run(file, fed, options)
         return arrays if dump_all else outputs_of(reader.load(file, options), arrays)
+
+
+def _arrays(inputs: Mapping[str, Array] | Sample, specs: Callable[[], Sequence[InputSpec]]) -> Mapping[str, Array]:
+    """Inputs as arrays; where they are files, what the network takes is asked for."""
+    return inputs if isinstance(inputs, Mapping) else read_sample(inputs, specs())

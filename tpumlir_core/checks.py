@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tpumlir_core.errors import CompareError
@@ -13,6 +14,7 @@ from tpumlir_core.plugins import INTERPRETER, RUNNER, PluginManager
 from tpumlir_core.plugins.choice import require
 from tpumlir_core.plugins.extension_points import Artifact
 from tpumlir_core.plugins.health import CORE, Health
+from tpumlir_core.preprocess import Sample, input_specs, read_sample
 from tpumlir_core.stages import Session
 from tpumlir_core.verify import DEFAULT_TOLERANCE, compare_tensors
 
@@ -25,11 +27,16 @@ WORST_NAMED = 3
 @dataclass(frozen=True)
 class Verification:
     """Real inputs by name, the least cosine and euclidean similarity that passes, and the interpreter that says what a
-    module should compute."""
+    module should compute. In place of ``inputs`` a ``sample`` names files; images become inputs as the network records it."""
 
-    inputs: Mapping[str, Array]
+    inputs: Mapping[str, Array] = field(default_factory=dict)
     tolerance: tuple[float, float] = DEFAULT_TOLERANCE
     interpreter: str = DEFAULT_INTERPRETER
+    sample: Sample = ()
+
+    def on(self, module: Module) -> Verification:
+        """The same with the inputs that a module gets of ``sample``."""
+        return dataclasses.replace(self, inputs=read_sample(self.sample, input_specs(module))) if self.sample else self
 
 
 def require_similar(stage: str, ours: Mapping[str, Array], reference: Mapping[str, Array], tolerance: tuple[float, float]) -> None:

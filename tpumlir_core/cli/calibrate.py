@@ -9,6 +9,7 @@ import click
 
 from tpumlir_core.cli.calibration_options import calibration_options, take_calibration
 from tpumlir_core.cli.options import FILE, import_options, json_option, plugin_option, take_import_options
+from tpumlir_core.cli.preprocess_options import preprocess_options
 
 
 @click.command("calibrate")
@@ -16,6 +17,7 @@ from tpumlir_core.cli.options import FILE, import_options, json_option, plugin_o
 @click.option("-o", "--output", "--calibration-table", type=FILE, required=True, help="The calibration table to write.")
 @calibration_options
 @import_options
+@preprocess_options
 @plugin_option
 @json_option
 def command(model: Path, output: Path, as_json: bool, **rest: Any) -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tpumlir_core.cli.options import FILE, Decorated, text_option
+from tpumlir_core.cli.options import FILE, Decorated, read_positions, text_option
 
 if TYPE_CHECKING:
     from tpumlir_core.plugins.extension_points import LoweringOptions, Positions
-
-
-def read_positions(ctx: click.Context, param: click.Parameter, value: str) -> frozenset[int]:
-    """``1,3``: the first and the third. From 1, as the reference counts here (tpu-mlir 1.30.2)."""
-    words = [word.strip() for word in value.split(",")] if value else []
-    if not all(re.fullmatch("[1-9][0-9]{0,5}", word) for word in words):
-        raise click.BadParameter(f"{value!r} is not a list of positions from 1, as in 1,3", ctx, param)
-    return frozenset(int(word) - 1 for word in words)
 
 
 def lowering_options(command: Decorated) -> Decorated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,8 +14,10 @@ from tpumlir_core.errors import InputError
 
 if TYPE_CHECKING:
     from tpumlir_core.checks import Verification
+    from tpumlir_core.ir import Array
     from tpumlir_core.plugins import PluginManager
     from tpumlir_core.plugins.extension_points import ImportOptions
+    from tpumlir_core.preprocess import Sample
     from tpumlir_core.stages import Session
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -54,6 +57,14 @@ def read_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[
     return words
 
 
+def read_positions(ctx: click.Context, param: click.Parameter, value: str) -> frozenset[int]:
+    """``1,3``: the first and the third. From 1, as the reference counts here (tpu-mlir 1.30.2)."""
+    words = [word.strip() for word in value.split(",")] if value else []
+    if not all(re.fullmatch("[1-9][0-9]{0,5}", word) for word in words):
+        raise click.BadParameter(f"{value!r} is not a list of positions from 1, as in 1,3", ctx, param)
+    return frozenset(int(word) - 1 for word in words)
+
+
 def read_tolerance(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
     """``COS,EUCLID``."""
     try:
@@ -71,7 +82,7 @@ def text_option(flag: str, read: Callable[..., Any], metavar: str, help: str, de
 
 
 def import_options(command: Decorated) -> Decorated:
-    """The options of what reads a source model: which ``take_import_options`` reads."""
+    """The options of what reads a source model; with ``preprocess_options`` they are what ``take_import_options`` reads."""
     for option in reversed(
         (
             click.option("--name", "model_name", default="", help="Name of the network; default: the file's."),
@@ -94,7 +105,8 @@ def print_after_option(command: Decorated) -> Decorated:
 def verification_options(command: Decorated) -> Decorated:
     """``--test-input`` and ``--tolerance``, which ``take_verification`` reads."""
     command = tolerance_option(command)
-    return click.option("--test-input", type=FILE, help="Inputs in an .npz: compare every stage with the one before.")(command)
+    text = "Inputs in an .npz, or an image or .npy for each input: compare every stage with the one before."
+    return click.option("--test-input", type=FILE, metavar="FILES", help=text)(command)
 
 
 def tolerance_option(command: Decorated) -> Decorated:
@@ -127,7 +139,8 @@ def json_option(command: Decorated) -> Decorated:
 
 
 def take_import_options(values: dict[str, Any]) -> ImportOptions:
-    """Take the values of ``import_options`` out of a command's arguments."""
+    """Take the values of ``import_options`` and ``preprocess_options`` out of a command's arguments."""
+    from tpumlir_core.cli.preprocess_options import take_preprocess
     from tpumlir_core.plugins.extension_points import ImportOptions
 
     return ImportOptions(
@@ -136,6 +149,7 @@ def take_import_options(values: dict[str, Any]) -> ImportOptions:
         output_names=values.pop("output_names"),
         model_data=values.pop("model_data"),
         name=values.pop("model_name"),
+        **take_preprocess(values),
     )
 
 
@@ -150,9 +164,20 @@ def check_passes(names: tuple[str, ...], run: Session) -> None:
 
 
 def take_verification(values: dict[str, Any]) -> Verification | None:
-    """Take the values of ``verification_options`` out of a command's arguments and read the inputs."""
+    """Take the values of ``verification_options`` out of a command's arguments and read the inputs, but for images and .npy."""
     from tpumlir_core.checks import Verification
-    from tpumlir_core.files import read_npz
 
     path, tolerance = values.pop("test_input"), values.pop("tolerance")
-    return None if path is None else Verification(read_npz(path), tolerance)
+    if path is None:
+        return None
+    given = read_inputs(path)
+    return Verification(given, tolerance) if isinstance(given, dict) else Verification(tolerance=tolerance, sample=given)
+
+
+def read_inputs(value: Path) -> dict[str, Array] | Sample:
+    """The arrays of an .npz by name, or the files that an option names: an image or .npy for each input, separated by commas."""
+    from tpumlir_core.files import read_npz
+    from tpumlir_core.preprocess import is_sample_file
+
+    files = (value,) if value.exists() else tuple(Path(word.strip()) for word in str(value).split(","))
+    return files if len(files) > 1 or is_sample_file(value) else read_npz(value)

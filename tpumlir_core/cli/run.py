@@ -7,16 +7,18 @@ from typing import Any
 
 import click
 
-from tpumlir_core.cli.options import FILE, import_options, json_option, plugin_option, take_import_options
+from tpumlir_core.cli.options import FILE, import_options, json_option, plugin_option, read_inputs, take_import_options
+from tpumlir_core.cli.preprocess_options import preprocess_options
 
 
 @click.command("run")
 @click.argument("file", type=FILE)
-@click.option("--input", "inputs", type=FILE, required=True, help="An .npz with an array for every input, by name.")
+@click.option("--input", "inputs", type=FILE, required=True, metavar="FILES", help="An .npz with all inputs, or an image or .npy each.")
 @click.option("--output", type=FILE, required=True, help="The .npz to write.")
 @click.option("--runner", default="", help="The runner of a compiled file, or the interpreter of .mlir.")
 @click.option("--dump-all", is_flag=True, help="Write every tensor that can be had, not only the outputs.")
 @import_options
+@preprocess_options
 @plugin_option
 @json_option
 def command(file: Path, inputs: Path, output: Path, runner: str, dump_all: bool, as_json: bool, **rest: Any) -> None:
@@ -24,11 +26,11 @@ def command(file: Path, inputs: Path, output: Path, runner: str, dump_all: bool,
     from tpumlir_core import api
     from tpumlir_core.cli.output import print_json, print_table
     from tpumlir_core.cli.report import session
-    from tpumlir_core.files import check_output, read_npz, write_npz
+    from tpumlir_core.files import check_output, write_npz
 
     check_output(output)
     options = take_import_options(rest)
-    arrays = api.run(file, read_npz(inputs), runner=runner, options=options, dump_all=dump_all, session=session(rest))
+    arrays = api.run(file, read_inputs(inputs), runner=runner, options=options, dump_all=dump_all, session=session(rest))
     write_npz(output, arrays)
     facts = [{"name": name, "shape": list(array.shape), "type": str(array.dtype)} for name, array in arrays.items()]
     if as_json:

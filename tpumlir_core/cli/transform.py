@@ -18,6 +18,7 @@ from tpumlir_core.cli.options import (
     take_verification,
     verification_options,
 )
+from tpumlir_core.cli.preprocess_options import preprocess_options
 
 
 @click.command("transform")
@@ -25,6 +26,7 @@ from tpumlir_core.cli.options import (
 @click.option("--mlir", "output", type=FILE, required=True, help="The .mlir to write; its weights come beside it.")
 @click.option("--frontend", default="", help="Read MODEL with this frontend instead of the one that recognizes it.")
 @import_options
+@preprocess_options
 @print_after_option
 @verification_options
 @plugin_option

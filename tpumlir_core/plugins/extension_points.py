@@ -19,6 +19,7 @@ from tpumlir_core.ir.operator_lookup import OperatorSet
 
 if TYPE_CHECKING:
     from tpumlir_core.passes.framework import PassRegistry
+    from tpumlir_core.preprocess import Preprocess
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class ImportOptions:
     """What the user says about a source model.
 
     ``input_shapes``: one shape per input, in input order, or () to take the model's own. ``output_names``: cut the network
-    at these tensors. ``model_data``: a second file with the weights, where the format has one. ``operators``: the custom
-    operators to look up, as ``domain::type``, what the frontend does not know itself.
+    at these tensors. ``model_data``: a second file with the weights, where the format has one. ``preprocess``: how images become
+    inputs, which the core records in all of them, or in those at the positions ``preprocess_inputs``, from 0. ``operators``: the
+    custom operators to look up, as ``domain::type``, what the frontend does not know itself.
     """
 
     input_shapes: tuple[tuple[int, ...], ...] = ()
@@ -35,6 +37,8 @@ class ImportOptions:
     output_names: tuple[str, ...] = ()
     model_data: Path | None = None
     name: str = ""
+    preprocess: Preprocess | None = None
+    preprocess_inputs: frozenset[int] = frozenset()
     operators: OperatorSet = field(default_factory=OperatorSet, compare=False)
 
 

@@ -1,5 +1,6 @@
 """From an image file to the array that a network takes: resize, pixel and channel format, mean and scale, one implementation for all."""
 
+from tpumlir_core.preprocess.compiled import compiled_specs
 from tpumlir_core.preprocess.options import (
     CHANNEL_FORMATS,
     KEEP_RATIO_MODES,
@@ -14,12 +15,14 @@ from tpumlir_core.preprocess.samples import (
     Sample,
     input_specs,
     is_image,
+    is_sample_file,
     list_samples,
     read_sample,
     read_sample_list,
 )
 
 __all__ = [
-    "CHANNEL_FORMATS", "KEEP_RATIO_MODES", "PAD_TYPES", "PIXEL_FORMATS", "InputSpec", "Preprocess", "Sample", "input_specs", "is_image",
-    "list_samples", "read_sample", "read_sample_list", "record_preprocess", "recorded_preprocess",
+    "CHANNEL_FORMATS", "KEEP_RATIO_MODES", "PAD_TYPES", "PIXEL_FORMATS", "InputSpec", "Preprocess", "Sample", "compiled_specs",
+    "input_specs", "is_image", "is_sample_file", "list_samples", "read_sample", "read_sample_list", "record_preprocess",
+    "recorded_preprocess",
 ]

@@ -52,7 +52,7 @@ def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:
-        raise PluginError("Pillow, which reads images, is not installed; run: pip install pillow") from None
+        raise PluginError("Pillow, which reads images, is not installed; run: pip install 'tpumlir-core[images]'") from None
     return Image
 
 

@@ -46,6 +46,11 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def is_sample_file(path: Path) -> bool:
+    """Whether a file is called as those are that hold one input: an image or an .npy."""
+    return is_image(path) or path.suffix.lower() == ".npy"
+
+
 def list_samples(folder: Path, count: int = 0) -> list[Sample]:
     """``count`` files of a folder and those in it (0: all), each a sample, in an order that is random and always the same."""
     if not folder.is_dir():
@@ -72,7 +77,7 @@ def read_sample_list(path: Path, count: int = 0) -> list[Sample]:
 
 def read_sample(sample: Sample, inputs: Sequence[InputSpec]) -> Mapping[str, Array]:
     """The arrays of one sample by input. Raises InputError that names the file."""
-    if len(sample) == 1 and sample[0].suffix.lower() not in (".npy", *IMAGE_SUFFIXES):
+    if len(sample) == 1 and not is_sample_file(sample[0]):
         return read_npz(sample[0])
     if len(sample) != len(inputs):
         names = ", ".join(spec.name for spec in inputs)

@@ -139,11 +139,9 @@ class Percentile(Collector):
     def __init__(self) -> None:
         super().__init__()
         self._histogram = Histogram()
-        self._values = 0
 
     def gather(self, values: Array, low: float, high: float) -> None:
         self._histogram.add(values, max(-low, high))
-        self._values += values.size
 
     def threshold(self) -> float:
         return self.largest
@@ -158,8 +156,6 @@ class Percentile(Collector):
 
     def _quantiles(self, *shares: float) -> list[float]:
         """The values below which these shares of all values lie, spread evenly over each bin."""
-        counts = self._histogram.counts.copy()
-        counts[CAPACITY] += self._values - counts.sum()  # the zeros
         edges = (np.arange(2 * CAPACITY + 1) - CAPACITY) * self._histogram.width
-        below = np.concatenate([[0], np.cumsum(counts)])
-        return [float(np.clip(np.interp(share * self._values, below, edges), self.low, self.high)) for share in shares]
+        below = np.concatenate([[0], np.cumsum(self._histogram.counts)])
+        return [float(np.clip(np.interp(share * below[-1], below, edges), self.low, self.high)) for share in shares]

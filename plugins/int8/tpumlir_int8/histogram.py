@@ -15,14 +15,11 @@ CAPACITY = 2 * LEAST_BINS
 _MARGIN = 1 - 1e-6
 """Of the capacity may be used: float32 could round an index up to the bin that is not there."""
 _PART = 1 << 16
-"""Values counted at a time: their indices stay in the processor's cache."""
+"""Values counted at a time: their indices stay in the processor's cache (measured: half and twice as many are no faster)."""
 
 
 def bin_counts(values: Array, width: float, bins: int) -> Array:
-    """How many of ``values`` lie in each of ``2 * bins`` bins of ``width``, of which the first ``bins`` are below 0.
-
-    Exact zeros are left out: after a ReLU they would outweigh all else, and quantization never errs on them.
-    """
+    """How many of ``values`` lie in each of ``2 * bins`` bins of ``width``, of which the first ``bins`` are below 0."""
     scale = np.float32(1 / width)
     counts = np.zeros(2 * bins, np.int64)
     places = np.empty(min(_PART, values.size), np.float32)
@@ -31,13 +28,16 @@ def bin_counts(values: Array, width: float, bins: int) -> Array:
         place = np.multiply(part, scale, out=places[: part.size])
         place += np.float32(bins)
         counts += np.bincount(place.astype(np.intp), minlength=2 * bins)
-    counts[bins] -= values.size - np.count_nonzero(values)
     return counts
 
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """How often each magnitude was seen: ``counts[i]`` of those from ``i * width`` to ``(i + 1) * width``."""
+    """How often each magnitude was seen: ``counts[i]`` of those from ``i * width`` to ``(i + 1) * width``.
+
+    The first is what the second is: in it are the zeros, which after a ReLU would outweigh all else, and on which quantization
+    never errs.
+    """
 
     counts: Array
     width: float
@@ -65,6 +65,7 @@ class Histogram:
     def add(self, values: Array, largest: float) -> None:
         """Count an array of float32, none of them above ``largest`` in magnitude."""
         if largest <= 0:
+            self.counts[CAPACITY] += values.size
             return
         if not self.width:
             self.width = largest / LEAST_BINS
@@ -88,4 +89,6 @@ class Histogram:
 
 def _folded(counts: Array, width: float) -> Magnitudes:
     bins = len(counts) // 2
-    return Magnitudes(counts[bins:] + counts[:bins][::-1], width)
+    folded = counts[bins:] + counts[:bins][::-1]
+    folded[0] = folded[1]
+    return Magnitudes(folded, width)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tpumlir_core.ir import ElementType, Operation, Value
+from tpumlir_core.ir import Array, ElementType, Operation, Value
 
 _OPSET = 20
 _IR_VERSION = 9
@@ -59,6 +59,13 @@ class Builder:
 
         self._nodes.append(helper.make_node(op_type, list(inputs), list(outputs), **attributes))
 
+    def result(self, name: str, value: Value, mark: tuple[int, int]) -> None:
+        """Let a tensor be ``value``: under its name where the last node makes it and came after ``mark``, else by a copy."""
+        if len(self._nodes) > mark[0] and list(self._nodes[-1].output) == [name]:
+            self._nodes[-1].output[0] = self.name(value)
+        else:
+            self.node("Identity", [name], self.name(value))
+
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
         """A small constant."""
         from onnx import numpy_helper
@@ -80,13 +87,17 @@ class Builder:
         del self._nodes[mark[0] :]
         del self._constants[mark[1] :]
 
-    def model(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Any:
-        """The graph as a ModelProto."""
-        from onnx import ValueInfoProto, helper
+    def model(self, inputs: Sequence[Value], outputs: Sequence[Value], weights: Mapping[str, Array]) -> Any:
+        """The graph as a ModelProto; inputs of which ``weights`` has the array, by name, are constants of it."""
+        from onnx import ValueInfoProto, helper, numpy_helper
 
         declared = [
-            helper.make_tensor_value_info(self.name(v), helper.np_dtype_to_tensor_dtype(v.type.element.numpy), v.shape) for v in inputs
+            helper.make_tensor_value_info(self.name(v), helper.np_dtype_to_tensor_dtype(v.type.element.numpy), v.shape)
+            for v in inputs
+            if v.name not in weights
         ]
+        arrays = ((v, np.ascontiguousarray(weights[v.name]).reshape(v.shape)) for v in inputs if v.name in weights)
+        constants = [*self._constants, *(numpy_helper.from_array(array, self.name(v)) for v, array in arrays)]
         results = [ValueInfoProto(name=self.name(v)) for v in outputs]
-        graph = helper.make_graph(self._nodes, "top", declared, results, self._constants)
+        graph = helper.make_graph(self._nodes, "top", declared, results, constants)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)

@@ -32,7 +32,7 @@ def export(builder: Builder, operation: Operation) -> bool:
         limit = operation.attributes()["relu_limit"]
         high = builder.constant(limit) if limit > 0 else ""
         result = builder.node("Clip", [result, builder.constant(0.0), high])
-    builder.node("Identity", [result], builder.name(operation.output))
+    builder.result(result, operation.output, mark)
     return True
 
 
