@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tpumlir_core.errors import CompareError
-from tpumlir_core.ir import Array, Module
-from tpumlir_core.plugins import INTERPRETER, RUNNER, PluginManager
+from tpumlir_core.ir import Array, ElementType, Module
+from tpumlir_core.ir.storage import to_real
+from tpumlir_core.plugins import EXECUTOR, INTERPRETER, RUNNER, PluginManager
 from tpumlir_core.plugins.choice import require
 from tpumlir_core.plugins.extension_points import Artifact
 from tpumlir_core.plugins.health import CORE, Health
@@ -26,17 +27,26 @@ WORST_NAMED = 3
 
 @dataclass(frozen=True)
 class Verification:
-    """Real inputs by name, the least cosine and euclidean similarity that passes, and the interpreter that says what a
-    module should compute. In place of ``inputs`` a ``sample`` names files; images become inputs as the network records it."""
+    """Real inputs by name, the least cosine and euclidean similarity that passes (None: what suits the mode), and the interpreter
+    that says what a module should compute. In place of ``inputs`` a ``sample`` names files; images become inputs as the network records it."""
 
     inputs: Mapping[str, Array] = field(default_factory=dict)
-    tolerance: tuple[float, float] = DEFAULT_TOLERANCE
+    tolerance: tuple[float, float] | None = None
     interpreter: str = DEFAULT_INTERPRETER
     sample: Sample = ()
 
     def on(self, module: Module) -> Verification:
         """The same with the inputs that a module gets of ``sample``."""
         return dataclasses.replace(self, inputs=read_sample(self.sample, input_specs(module))) if self.sample else self
+
+
+MODE_TOLERANCES = {"F16": (0.99, 0.90), "BF16": (0.99, 0.90), "INT8": (0.90, 0.80)}
+"""Least cosine and euclidean similarity of lowered networks, for modes that do not keep ``DEFAULT_TOLERANCE`` (as tpu-mlir 1.30.2)."""
+
+
+def _tolerance(verification: Verification, lowered: Module | None = None) -> tuple[float, float]:
+    mode = "" if lowered is None else str(lowered.attributes.get("module.mode", ""))
+    return verification.tolerance or MODE_TOLERANCES.get(mode, DEFAULT_TOLERANCE)
 
 
 def require_similar(stage: str, ours: Mapping[str, Array], reference: Mapping[str, Array], tolerance: tuple[float, float]) -> None:
@@ -54,11 +64,34 @@ def choose_interpreter(plugins: PluginManager) -> str:
 
 
 def interpret(module: Module, inputs: Mapping[str, Array], interpreter: str, session: Session) -> dict[str, Array]:
-    """Every tensor of a module, as an interpreter computes it ("": the best one there is)."""
+    """Every tensor of a module in real numbers, as an interpreter computes it; "": the best one there is, or for a module that
+    stores other than F32 the executor of its chip."""
+    chip = str(module.attributes.get("module.chip", ""))
+    if not interpreter and stores_narrow(module) and _has_executor(chip, session.plugins):
+        return execute(module, inputs, chip, session)
     interpreter = interpreter or choose_interpreter(session.plugins)
     runner = session.plugins.get(INTERPRETER, interpreter)
     with session.plugins.calling(INTERPRETER, interpreter, "run"):
         return runner.run(module, inputs)
+
+
+def stores_narrow(module: Module) -> bool:
+    """Whether some tensor is stored in 16 bits, or quantized."""
+    types = {value.type for operation in module.function.operations for value in operation.results}
+    return any(t.quantization is not None or (t.element.is_float and t.element is not ElementType.F32) for t in types)
+
+
+def execute(module: Module, inputs: Mapping[str, Array], chip: str, session: Session) -> dict[str, Array]:
+    """Every tensor of a lowered module with the arithmetic of a chip, in the real numbers that stored ones stand for."""
+    executor = session.plugins.get(EXECUTOR, chip)
+    with session.plugins.calling(EXECUTOR, chip, "run"):
+        stored = executor.run(module, inputs)
+    types = {value.name: value.type for operation in module.function.operations for value in operation.results}
+    return {name: to_real(array, types[name]) for name, array in stored.items()}
+
+
+def _has_executor(chip: str, plugins: PluginManager) -> bool:
+    return any(plugin.name == chip and plugin.health is Health.OK for plugin in plugins.plugins(EXECUTOR))
 
 
 def outputs_of(module: Module, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -70,7 +103,7 @@ def verify_import(model: Path, module: Module, expected: Mapping[str, Array], ve
     """The Top module against what the source framework computed."""
     with session.stage("verify import", module.name):
         ours = interpret(module, verification.inputs, verification.interpreter, session)
-        require_similar(f"{model}: the imported network", ours, expected, verification.tolerance)
+        require_similar(f"{model}: the imported network", ours, expected, _tolerance(verification))
 
 
 def expected_outputs(module: Module, verification: Verification, session: Session) -> dict[str, Array]:
@@ -83,7 +116,7 @@ def verify_lowering(lowered: Module, expected: Mapping[str, Array], verification
     """The Tpu module's outputs against the Top module's."""
     with session.stage("verify lowering", lowered.name):
         ours = outputs_of(lowered, interpret(lowered, verification.inputs, verification.interpreter, session))
-        require_similar(f"{lowered.name}: the lowered network", ours, expected, verification.tolerance)
+        require_similar(f"{lowered.name}: the lowered network", ours, expected, _tolerance(verification, lowered))
 
 
 def verify_artifact(
@@ -96,4 +129,4 @@ def verify_artifact(
         name, runner = require(RUNNER, "", path, session.plugins)
         with session.plugins.calling(RUNNER, name, "run"):
             ours = runner.run(path, verification.inputs)
-        require_similar(f"{lowered.name}: the compiled file", ours, expected, verification.tolerance)
+        require_similar(f"{lowered.name}: the compiled file", ours, expected, _tolerance(verification, lowered))

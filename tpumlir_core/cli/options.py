@@ -65,8 +65,10 @@ def read_positions(ctx: click.Context, param: click.Parameter, value: str) -> fr
     return frozenset(int(word) - 1 for word in words)
 
 
-def read_tolerance(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
-    """``COS,EUCLID``."""
+def read_tolerance(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float] | None:
+    """``COS,EUCLID``; nothing where nothing is said."""
+    if not value:
+        return None
     try:
         cosine, euclid = (float(word) for word in value.split(","))
     except ValueError:
@@ -104,7 +106,8 @@ def print_after_option(command: Decorated) -> Decorated:
 
 def verification_options(command: Decorated) -> Decorated:
     """``--test-input`` and ``--tolerance``, which ``take_verification`` reads."""
-    command = tolerance_option(command)
+    text = "Least cosine and euclidean similarity that passes. [default: 0.99,0.99; F16 and BF16 0.99,0.90; INT8 0.90,0.80]"
+    command = text_option("--tolerance", read_tolerance, "COS,EUCLID", text)(command)
     text = "Inputs in an .npz, or an image or .npy for each input: compare every stage with the one before."
     return click.option("--test-input", type=FILE, metavar="FILES", help=text)(command)
 

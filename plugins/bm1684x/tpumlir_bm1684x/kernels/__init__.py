@@ -11,8 +11,8 @@ from tpumlir_sophgo.widening import Widened
 
 FAMILIES = (
     "activation", "arg", "binary", "channel", "compare", "convolution", "deconvolution", "group_norm", "interp", "lrn", "matmul",
-    "movement", "normalization", "permutation", "pooling", "power", "quantized_convolution", "reduce", "relocation", "select",
-    "softmax", "unary",
+    "movement", "normalization", "permutation", "pooling", "power", "quantized_convolution", "quantized_matmul", "reduce",
+    "relocation", "select", "softmax", "unary",
 )
 
 

@@ -1,4 +1,4 @@
-"""Convolution of 8-bit numbers (QuantizedConv), dense and grouped.
+"""Convolution of 8-bit numbers (QuantizedConv), dense, grouped and depthwise.
 
 Block by block (a batch and a group of lanes), sums are made in scratch in SI32 and requantized into the result. The lane image of a
 range of output channels: (scale, offset) of each channel, compact, filled up to whole words of the execution units; then its filter.
@@ -6,6 +6,7 @@ range of output channels: (scale, offset) of each channel, compact, filled up to
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,32 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image, rows_by_lane
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
+from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight
 from tpumlir_bm1684x.kernels.filters import ChannelGroups, Convolution, Problem, problem
-from tpumlir_bm1684x.kernels.windows import aligned_span, batches, blocks, cut, pad_into, padded_shape, sweepable, window_box
+from tpumlir_bm1684x.kernels.windows import (
+    aligned_span,
+    batches,
+    blocks,
+    cut,
+    pad_into,
+    padded_shape,
+    sweepable,
+    swept_bytes,
+    swept_input,
+    window_box,
+)
 from tpumlir_core.ir import Array, ElementType, Operation, WeightStore
 from tpumlir_sophgo.arch import align, ceil_div
-from tpumlir_sophgo.kernel import KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, aligned_bytes
 
 SI8, SI32 = ElementType.SI8, ElementType.SI32
 PAIR = 2 * F32.bytes  # a channel's scale and offset
 
 
-class QuantizedConvolution(Convolution):
-    """By the CONV instruction, one for each group of channels of a block, and one requantization a block."""
+class Quantized8Bit(Convolution):
+    """What both forms share: the lane image begins with the pairs, scratch with room for an input with its padding written out."""
 
     def takes(self, op: Operation) -> bool:
         return op.input.type.element.bytes == 1 and op.output.type.element.bytes == 1
@@ -42,27 +55,52 @@ class QuantizedConvolution(Convolution):
     def constant_operands(self, op: Operation) -> frozenset[int]:
         return frozenset({1, 2, 3})
 
+    def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        channels = slice(out.start[1], out.stop[1])
+        filters, scale, offset = (weights[v.name].reshape(v.shape) for v in op.operands[1:])
+        image = self.filter_image(np.ascontiguousarray(filters[channels]))
+        return np.concatenate([scale_image(scale, offset, channels), image.view(np.uint8)], axis=1)
+
+    def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
+        return scale_bytes(out.size[1]) + ceil_div(out.size[1], arch().lanes) * self.row_bytes(problem(op))
+
+    def scratch(self, op: Any, tile: Tile) -> int:
+        room = align(self.room(problem(op), tile), arch().eu_bytes)
+        return room + table_bytes(tile.out.size[1]) + sums_bytes(tile.results[0])
+
+    @abstractmethod
+    def filter_image(self, filters: Array) -> Array:
+        """Filters as the lanes hold them, 8 bits an element."""
+
+    @abstractmethod
+    def row_bytes(self, p: Problem) -> int:
+        """Bytes of one output channel's filter."""
+
+    @abstractmethod
+    def room(self, p: Problem, tile: Tile) -> int:
+        """Scratch bytes for an input with its padding written out."""
+
+
+def sweep_of(p: Problem, pads: tuple[int, int, int, int]) -> Sweep:
+    """How a convolution's kernel moves over an input with these pads."""
+    dilation = (p.rows.dilation if p.kernel[0] > 1 else 1, p.columns.dilation if p.kernel[1] > 1 else 1)
+    return Sweep(p.kernel, (p.rows.stride, p.columns.stride), pads, dilation)
+
+
+class DenseQuantized(Quantized8Bit):
+    """By the CONV instruction, one for each group of channels of a block, and one requantization a block."""
+
     def needed(self, p: Problem, out: Box) -> Box:
         channels = ChannelGroups.of(p.x, p.y, p.groups, out).needed
         return window_box(*p.windows(out), (out.start[0], out.size[0]), channels)
 
-    def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
-        channels = slice(out.start[1], out.stop[1])
-        filters, scale, offset = (weights[v.name].reshape(v.shape) for v in op.operands[1:])
-        rows = filters[channels].reshape(out.size[1], filters.shape[1], -1, 1)
-        image = filter_image(np.ascontiguousarray(rows), SI8).view(np.uint8)
-        return np.concatenate([scale_image(scale, offset, channels), image], axis=1)
+    def filter_image(self, filters: Array) -> Array:
+        return filter_image(filters.reshape(*filters.shape[:2], -1, 1), SI8)
 
-    def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
-        p = problem(op)
-        groups = ceil_div(out.size[1], arch().lanes)
-        return scale_bytes(out.size[1]) + groups * filter_bytes(p.x[1] // p.groups, p.taps, SI8)
+    def row_bytes(self, p: Problem) -> int:
+        return filter_bytes(p.x[1] // p.groups, p.taps, SI8)
 
-    def scratch(self, op: Any, tile: Tile) -> int:
-        return self._room(problem(op), tile) + table_bytes(tile.out.size[1]) + sums_bytes(tile.results[0])
-
-    def _room(self, p: Problem, tile: Tile) -> int:
-        """Scratch bytes for an input with its padding written out."""
+    def room(self, p: Problem, tile: Tile) -> int:
         windows = p.windows(tile.out)
         if sweepable(windows, LIMIT):
             return 0
@@ -74,16 +112,12 @@ class QuantizedConvolution(Convolution):
         rows, columns = p.windows(tile.out)
         x, s = cut(tile, self.needed(p, tile.out)), Scratch(tile.scratch)
         pads = (rows.before, rows.after, columns.before, columns.after)
+        at = s.take_bytes(self.room(p, tile))
         if not sweepable((rows, columns), LIMIT):
-            at = s.take_bytes(self._room(p, tile))
             x, pads = pad_into(e, at, x, rows, columns, zero), (0, 0, 0, 0)
-        dilation = (p.rows.dilation if p.kernel[0] > 1 else 1, p.columns.dilation if p.kernel[1] > 1 else 1)
-        sweep = Sweep(p.kernel, (p.rows.stride, p.columns.stride), pads, dilation)
-        groups = ChannelGroups.of(p.x, p.y, p.groups, tile.out)
-        row = filter_bytes(groups.inputs, p.taps, SI8)
-        filters = tile.constants + scale_bytes(tile.out.size[1])
-        table = scale_table(tile.constants, tile.out.size[1], s, e)
-        slots = ceil_div(tile.out.size[1], arch().lanes)
+        sweep, groups = sweep_of(p, pads), ChannelGroups.of(p.x, p.y, p.groups, tile.out)
+        filters, row = tile.constants + scale_bytes(tile.out.size[1]), self.row_bytes(p)
+        table, slots = scale_table(tile.constants, tile.out.size[1], s, e), ceil_div(tile.out.size[1], arch().lanes)
         for index, block in enumerate(blocks(tile.results[0])):
             batch, slot = divmod(index, slots)
             part = groups.block(slot)
@@ -91,6 +125,46 @@ class QuantizedConvolution(Convolution):
             for target, image, _ in part.calls(sums, part.channels_of(batches(x)[batch], groups)):
                 e.convolve(target, image, filters + slot * row, None, sweep, outside=zero)
             e.requantize_scaled(block, sums, slot_of(table, slot, block))
+
+
+class DepthwiseQuantized(Quantized8Bit):
+    """By the PorD instruction, one and one requantization for each block."""
+
+    def needed(self, p: Problem, out: Box) -> Box:
+        return window_box(*p.windows(out), (out.start[0], out.size[0]), (out.start[1], out.size[1]))
+
+    def filter_image(self, filters: Array) -> Array:
+        return rows_by_lane(filters.reshape(len(filters), -1))
+
+    def row_bytes(self, p: Problem) -> int:
+        return p.taps
+
+    def room(self, p: Problem, tile: Tile) -> int:
+        return swept_bytes(tile, self.needed(p, tile.out), *p.windows(tile.out))
+
+    def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
+        p, zero, s = problem(op), op.input.type.scaling[1], Scratch(tile.scratch)
+        x, pads = swept_input(tile, self.needed(p, tile.out), *p.windows(tile.out), zero, e)
+        s.take_bytes(self.room(p, tile))
+        sweep, row = sweep_of(p, pads), self.row_bytes(p)
+        filters = tile.constants + scale_bytes(tile.out.size[1])
+        table, slots = scale_table(tile.constants, tile.out.size[1], s, e), ceil_div(tile.out.size[1], arch().lanes)
+        for index, (block, source) in enumerate(zip(blocks(tile.results[0]), blocks(x), strict=True)):
+            slot = index % slots
+            sums = LocalTensor.aligned(arch(), s.top, block.shape, SI32)
+            e.depthwise(sums, source, filters + slot * row, None, sweep, outside=zero)
+            e.requantize_scaled(block, sums, slot_of(table, slot, block))
+
+
+class QuantizedConvKernel(ChoiceKernel):
+    """QuantizedConv: depthwise where every channel is a group of its own, else dense."""
+
+    def __init__(self) -> None:
+        self._dense, self._depthwise = DenseQuantized(), DepthwiseQuantized()
+
+    def choose(self, op: Any) -> Kernel:
+        depthwise = op.group > 1 and op.group == op.input.shape[1] == op.output.shape[1]
+        return self._depthwise if depthwise else self._dense
 
 
 def scale_image(scale: Array, offset: Array, channels: slice) -> LaneImage:
@@ -134,4 +208,4 @@ def sums_bytes(out: LocalTensor) -> int:
 
 
 def register(registry: KernelRegistry) -> None:
-    registry.add("tpu.QuantizedConv", QuantizedConvolution())
+    registry.add("tpu.QuantizedConv", QuantizedConvKernel())

@@ -1,0 +1,87 @@
+"""Running a Tpu module on the host with the chips' arithmetic, operation by operation.
+
+Quantized products are exact in integers. Everything else is done as the chips do it: operands converted to F32, the operation in
+F32, results converted to what is stored. Functions that a chip approximates (exponentials and what is made of them) are
+calculated exactly here, so that their results may differ in the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tpumlir_core.interpreter import matched_inputs
+from tpumlir_core.ir import Array, ElementType, Module, Operation, TensorType, Value
+from tpumlir_core.ir.storage import to_bfloat16
+from tpumlir_core.ir.top import Input, Weight
+from tpumlir_core.plugins.extension_points import Executor
+from tpumlir_sophgo.arithmetic import saturate
+
+
+class SophgoExecutor(Executor):
+    """The arithmetic that the chips of the family share."""
+
+    def run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        fed = matched_inputs(module, inputs)
+        last = _last_uses(module)
+        arrays: dict[Value, Array] = {}
+        kept: dict[str, Array] = {}
+        for index, operation in enumerate(module.function.operations):
+            found = _execute(module, operation, arrays, fed)
+            for value, array in zip(operation.results, found, strict=True):
+                arrays[value] = array
+                if not isinstance(operation, Weight):
+                    kept[value.name] = array
+            for value in last.get(index, ()):
+                arrays.pop(value, None)
+        return kept
+
+
+def _last_uses(module: Module) -> dict[int, list[Value]]:
+    """Values by the position of the operation after which nobody needs them."""
+    last: dict[Value, int] = {}
+    for index, operation in enumerate(module.function.operations):
+        last.update((value, index) for value in operation.operands if value is not None)
+    found: dict[int, list[Value]] = {}
+    for value, index in last.items():
+        found.setdefault(index, []).append(value)
+    return found
+
+
+def _execute(module: Module, operation: Operation, arrays: Mapping[Value, Array], fed: Mapping[str, Array]) -> Sequence[Array]:
+    """The results as stored."""
+    if isinstance(operation, Input):
+        return [fed[operation.name]]
+    if isinstance(operation, Weight):
+        return [module.weights[operation.name].reshape(operation.output.shape)]
+    operands = [None if value is None else arrays[value] for value in operation.operands]
+    if operation.stored:
+        return operation.evaluate(operands)
+    real = [None if v is None or a is None else widen(a, v.type) for v, a in zip(operation.operands, operands, strict=True)]
+    return [narrow(array, value.type) for value, array in zip(operation.results, operation.evaluate(real), strict=True)]
+
+
+def widen(stored: Array, type: TensorType) -> Array:
+    """Stored numbers in F32: ``x * scale - zero point * scale``, each rounded. Integers that are not quantized stay."""
+    if type.element is ElementType.BF16:
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    if type.element.is_float or type.quantization is None:
+        return stored.astype(np.float32) if type.element.is_float else stored
+    scale, zero = type.scaling
+    real: Array = stored.astype(np.float32) * np.float32(scale)
+    return real + np.float32(-zero * scale) if zero else real
+
+
+def narrow(real: Array, type: TensorType) -> Array:
+    """F32 numbers as stored: ``x * (1 / scale) + zero point``, each rounded, then halves to even, and saturated."""
+    if type.element is ElementType.BF16:
+        return to_bfloat16(real)
+    if type.element.is_float:
+        with np.errstate(over="ignore"):
+            return real.astype(type.element.numpy)
+    if type.quantization is None:
+        return real.astype(type.element.numpy)
+    scale, zero = type.scaling
+    scaled = real.astype(np.float32) * np.float32(1 / scale) + np.float32(zero)
+    return saturate(np.rint(np.nan_to_num(scaled, nan=0.0)), type.element)
