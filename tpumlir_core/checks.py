@@ -28,7 +28,8 @@ WORST_NAMED = 3
 @dataclass(frozen=True)
 class Verification:
     """Real inputs by name, the least cosine and euclidean similarity that passes (None: what suits the mode), and the interpreter
-    that says what a module should compute. In place of ``inputs`` a ``sample`` names files; images become inputs as the network records it."""
+    that says what a module should compute. In place of ``inputs`` a ``sample`` names files; images become inputs as the network
+    records it."""
 
     inputs: Mapping[str, Array] = field(default_factory=dict)
     tolerance: tuple[float, float] | None = None
