@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tpumlir_bm1684x.instructions.arithmetic import ArithmeticInstructions
 from tpumlir_bm1684x.instructions.special import SpecialInstructions
+from tpumlir_core.ir import ElementType
 from tpumlir_sophgo.tensor import LocalTensor
 
 Scaling = tuple[float, int]  # (scale, zero point): real = (stored - zero point) * scale
@@ -16,7 +17,10 @@ class ConversionInstructions(ArithmeticInstructions, SpecialInstructions):
     def widen(self, out: LocalTensor, x: LocalTensor, scaling: Scaling = UNSCALED) -> None:
         """``out = (x - zero point) * scale`` in F32, the product rounded; ``out`` is in the standard layout."""
         scale, zero = scaling
-        self.unary("cast", out, x)
+        if x.element is ElementType.F32:
+            self.copy(out, x)  # converted to its own type a float becomes integral
+        else:
+            self.unary("cast", out, x)
         if scaling != UNSCALED:
             self._scale(out, scale, -zero * scale)
 
