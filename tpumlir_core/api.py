@@ -64,8 +64,7 @@ def compile(
     session = session or Session()
     expected: dict[str, Array] | None = None
     if model.suffix == TEXT_SUFFIX:
-        module = open_module(model, session=session)
-        _record(module, options)
+        module = open_module(model, options=options, session=session)
     else:
         module, computed = _import(model, options, "", print_after, verification, session)
         expected = outputs_of(module, computed) if verification is not None else None
@@ -175,8 +174,7 @@ def run(
     """
     session = session or Session()
     if file.suffix == TEXT_SUFFIX:
-        module = open_module(file, session=session)
-        _record(module, options)
+        module = open_module(file, options=options, session=session)
         arrays = _arrays(inputs, lambda: input_specs(module))
         return _run_module(module, arrays, runner or DEFAULT_INTERPRETER, dump_all, session)
     known = require(RUNNER, runner, file, session.plugins) if runner else recognize(RUNNER, file, session.plugins)
@@ -188,12 +186,17 @@ def run(
     return _run_source(file, inputs, options, dump_all, session)
 
 
-def open_module(path: Path, *, session: Session | None = None) -> Module:
-    """A module from .mlir and its weights. Raises InputError for what is not one."""
+def open_module(path: Path, *, options: ImportOptions = ImportOptions(), session: Session | None = None) -> Module:
+    """A module from .mlir and its weights, with the preprocessing of ``options``, if any, in place of what it records.
+
+    Raises InputError for what is not one.
+    """
     read_head(path)
     session = session or Session()
     with session.stage("read", str(path)):
-        return read_module(path, session.operators)
+        module = read_module(path, session.operators)
+    _record(module, options)
+    return module
 
 
 def save_module(module: Module, path: Path) -> None:

@@ -36,7 +36,8 @@ def command(model: Path, output: Path, as_json: bool, **rest: Any) -> None:
     if calibration is None:
         raise InputError("calibrate needs samples: --dataset FOLDER or --data-list FILE")
     options = take_import_options(rest)
-    module = api.open_module(model, session=run) if model.suffix == api.TEXT_SUFFIX else api.transform(model, options=options, session=run)
+    opened = api.open_module if model.suffix == api.TEXT_SUFFIX else api.transform
+    module = opened(model, options=options, session=run)
     ranges = api.calibrate(module, calibration, session=run)
     samples, seconds = len(calibration.samples), run.seconds[STAGE]
     write_calibration_table(output, ranges, TableOrigin(model.name, calibration.method, samples))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from tpumlir_core.testing.networks import reference, small_networks
 from tpumlir_core.verify import compare_tensors
 
 TOLERANCE = (0.9999, 0.999)
+_MANY = 3
 
 
 def computes_every_tensor(subject: Subject) -> None:
     """``run`` gives every tensor of the network by name, as the core's reference computes it."""
     for name, module, sample in _samples(subject):
-        found = _run(subject, module, sample)
+        found = _run(subject, module, sample.inputs)
         wanted = {value.name for op in module.function.operations if op.opcode not in KEPT for value in op.results}
         require(wanted <= set(found), f"run({name}) does not give {', '.join(sorted(wanted - set(found)))}")
         expected = reference(module, sample.inputs)
@@ -33,11 +34,31 @@ def computes_the_same_twice(subject: Subject) -> None:
     """The same inputs give the same tensors, and are not written to."""
     for name, module, sample in _samples(subject):
         copies = {key: array.copy() for key, array in sample.inputs.items()}
-        first, second = _run(subject, module, sample), _run(subject, module, sample)
+        first, second = _run(subject, module, sample.inputs), _run(subject, module, sample.inputs)
         for key, copy in copies.items():
             require(np.array_equal(copy, sample.inputs[key]), f"run({name}) writes to its input {key}")
         for key in first:
             require(np.array_equal(first[key], second[key], equal_nan=True), f"run({name}): {key} is another one the second time")
+
+
+def runs_many_samples(subject: Subject) -> None:
+    """``run_each`` gives, sample by sample, what ``run`` does (as exactly as float32 can), and takes no sample before it is its turn."""
+    for name, module, sample in _samples(subject):
+        taken: list[int] = []
+        runs = subject.extension.run_each(module, _each(sample.inputs, taken))
+        for turn in range(_MANY):
+            found, factor = next(runs), np.float32(turn + 1)
+            expected = _run(subject, module, {key: array * factor for key, array in sample.inputs.items()})
+            require(taken == list(range(turn + 1)), f"run_each({name}) takes {len(taken)} samples for {turn + 1} results")
+            worst = compare_tensors({key: found[key] for key in expected}, expected, TOLERANCE).failed
+            require(not worst, f"run_each({name}) computes something else than run: {', '.join(one.name for one in worst)}")
+
+
+def _each(inputs: Mapping[str, Array], taken: list[int]) -> Iterator[dict[str, Array]]:
+    """Samples that are multiples of ``inputs``; the numbers of those that were taken come into ``taken``."""
+    for turn in range(_MANY):
+        taken.append(turn)
+        yield {key: array * np.float32(turn + 1) for key, array in inputs.items()}
 
 
 def refuses_bad_inputs(subject: Subject) -> None:
@@ -55,16 +76,17 @@ def _samples(subject: Subject) -> Iterator[tuple[str, Module, Batch]]:
         yield name, sample.module if subject.kind.name == "interpreter" else to_tpu(sample.module, "anychip", "F32"), sample
 
 
-def _run(subject: Subject, module: Module, sample: Batch) -> dict[str, Array]:
+def _run(subject: Subject, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
     try:
-        found: dict[str, Array] = subject.extension.run(module, sample.inputs)
+        found: dict[str, Array] = subject.extension.run(module, inputs)
     except UnsupportedError as error:
         raise CheckFailed(f"run refuses a plain network: {error}") from error
     return found
 
 
-CHECKS = (
+EXECUTOR_CHECKS = (
     Check("computes every tensor", computes_every_tensor),
     Check("computes the same twice", computes_the_same_twice),
     Check("refuses bad inputs", refuses_bad_inputs),
 )
+CHECKS = (*EXECUTOR_CHECKS, Check("runs many samples", runs_many_samples))

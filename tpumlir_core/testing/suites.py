@@ -22,7 +22,7 @@ def checks_of(kind: str) -> tuple[Check, ...]:
         "target": targets.CHECKS,
         "runner": runners.CHECKS,
         "interpreter": interpreters.CHECKS,
-        "executor": interpreters.CHECKS,
+        "executor": interpreters.EXECUTOR_CHECKS,
         "op": operators.CHECKS,
         "hook": hooks.HOOK_CHECKS,
         "command": hooks.COMMAND_CHECKS,

@@ -1,0 +1,161 @@
+"""Calibrators against brute force on the values themselves, which they do not keep."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tpumlir_core.errors import InputError
+from tpumlir_core.ir import Array
+from tpumlir_core.plugins.extension_points import CalibratedRange
+from tpumlir_int8.calibrators import (
+    AciqGaussCalibrator,
+    AciqLaplaceCalibrator,
+    KlCalibrator,
+    MaxCalibrator,
+    MseCalibrator,
+    PercentileCalibrator,
+    StreamingCalibrator,
+)
+from tpumlir_int8.divergence import least_divergence
+from tpumlir_int8.histogram import CAPACITY, LEAST_BINS, Histogram, Magnitudes, bin_counts
+
+ALL = (AciqGaussCalibrator, AciqLaplaceCalibrator, KlCalibrator, MaxCalibrator, MseCalibrator, PercentileCalibrator)
+random = np.random.default_rng(5)
+NORMAL = random.standard_normal((4, 50_000)).astype(np.float32)
+HEAVY = random.standard_t(3, (4, 50_000)).astype(np.float32)
+POSITIVE = np.maximum(NORMAL, 0)
+
+
+def calibrate(calibrator: StreamingCalibrator, samples: Array) -> CalibratedRange:
+    return calibrator.calibrate({"x": sample} for sample in samples)["x"]
+
+
+def quantization_error(values: Array, threshold: float, signed: bool) -> float:
+    """Mean squared error of 8 bits, by quantizing."""
+    levels = 127 if signed else 255
+    step = threshold / levels
+    stored = np.clip(np.rint(values / step), -levels if signed else 0, levels)
+    return float(np.mean((values - stored * step) ** 2))
+
+
+@pytest.mark.parametrize(("samples", "signed"), [(NORMAL, True), (HEAVY, True), (POSITIVE, False)], ids=["normal", "heavy", "positive"])
+def test_mse_finds_the_least_error(samples: Array, signed: bool) -> None:
+    largest = float(np.abs(samples).max())
+    best = min(quantization_error(samples, largest * share, signed) for share in np.linspace(0.05, 1, 200))
+    found = calibrate(MseCalibrator(), samples).threshold
+    assert quantization_error(samples, found, signed) <= best * 1.2  # the mean over samples is not the best for all of them
+
+
+@pytest.mark.parametrize("samples", [NORMAL, HEAVY, POSITIVE])
+def test_max_clips_nothing(samples: Array) -> None:
+    found = calibrate(MaxCalibrator(), samples)
+    assert found == CalibratedRange(float(np.abs(samples).max()), float(samples.min()), float(samples.max()))
+
+
+def test_gauss_and_laplace_know_their_distributions() -> None:
+    laplace = random.laplace(0, 0.5, (4, 50_000)).astype(np.float32)
+    assert calibrate(AciqLaplaceCalibrator(), laplace).threshold == pytest.approx(9.89675982 * 0.5, rel=0.02)
+    extremes = [float(np.ptp(sample)) for sample in NORMAL]
+    deviations = [e * 0.175 * (1 + math.sqrt(math.pi * math.log(4))) / math.sqrt(2 * math.log(50_000)) for e in extremes]
+    assert calibrate(AciqGaussCalibrator(), NORMAL).threshold == pytest.approx(3.92403337 * sum(deviations) / 4, rel=1e-6)
+
+
+@pytest.mark.parametrize("samples", [NORMAL, HEAVY])
+def test_percentile_of_the_first_tensor_and_of_the_last(samples: Array) -> None:
+    found = PercentileCalibrator().calibrate({"x": sample, "y": sample} for sample in samples)
+    ordered, width = np.sort(samples.reshape(-1)), float(np.abs(samples).max()) / LEAST_BINS
+    for name, kept in (("x", 0.9999), ("y", 0.9999 + (0.99999999 - 0.9999) / 2)):
+        for reached, rank in ((found[name].low, (1 - kept) * samples.size), (found[name].high, kept * samples.size)):
+            least, most = ordered[max(int(rank) - 2, 0)], ordered[min(int(rank) + 2, samples.size - 1)]
+            assert least - width <= reached <= most + width
+        assert found[name].threshold == max(-found[name].low, found[name].high)
+
+
+def divergence(counts: Array, cut: int) -> float:
+    """Kullback-Leibler divergence from a histogram of what 128 even runs of its first ``cut`` bins tell, bin by bin."""
+    real = [*counts[: cut - 1], sum(counts[cut - 1 :])]
+    held, length = [0.0] * 128, [0] * 128
+    for place in range(cut):
+        held[place * 128 // cut] += counts[place]
+        length[place * 128 // cut] += 1
+    spread = [held[place * 128 // cut] / length[place * 128 // cut] for place in range(cut)]
+    return sum(p * math.log(p / max(q, 1e-9)) for p, q in zip(real, spread, strict=True) if p > 0)
+
+
+@pytest.mark.parametrize("values", [NORMAL[0], HEAVY[0], POSITIVE[0]], ids=["normal", "heavy", "positive"])
+def test_kl_diverges_least(values: Array) -> None:
+    histogram = Histogram()
+    histogram.add(values, float(np.abs(values).max()))
+    seen = histogram.magnitudes()
+    at = {cut: divergence(seen.counts.astype(float), cut) for cut in range(128, len(seen.counts) + 1, 16)}
+    found = round(least_divergence(seen) / seen.width)
+    assert at[found] <= min(at.values()) * (1 + 1e-9)
+    assert calibrate(KlCalibrator(), values[None]).threshold == min(found * seen.width, float(np.abs(values).max()))
+
+
+@pytest.mark.parametrize("calibrator", [kind() for kind in ALL], ids=lambda calibrator: type(calibrator).__name__)
+def test_zeros_and_samples_of_zeros(calibrator: StreamingCalibrator) -> None:
+    zeros = np.zeros((2, 100), np.float32)
+    assert calibrate(calibrator, zeros) == CalibratedRange(1e-5, 0.0, 1e-5)
+    found = calibrate(calibrator, np.concatenate([zeros, NORMAL[:2, :100]]))
+    assert 1 < found.threshold <= float(np.abs(NORMAL[:2, :100]).max())
+
+
+@pytest.mark.parametrize("calibrator", [kind() for kind in ALL], ids=lambda calibrator: type(calibrator).__name__)
+def test_memory_does_not_grow_with_the_samples(calibrator: StreamingCalibrator) -> None:
+    def samples(count: int) -> Iterator[Mapping[str, Array]]:
+        for seed in range(count):
+            yield {"x": np.random.default_rng(seed).standard_normal(20_000).astype(np.float32) * (1 + seed)}
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        calibrator.calibrate(samples(count))
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    peak(2)
+    assert peak(200) - peak(10) < 10 * 80_000  # bytes of ten samples: a histogram may be in wider use
+
+
+def test_what_is_no_number_is_named() -> None:
+    with pytest.raises(InputError, match="tensor x holds infinities"):
+        calibrate(KlCalibrator(), np.array([[1.0, np.nan]], np.float32))
+
+
+@given(st.lists(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50), min_size=1, max_size=8))
+def test_a_histogram_loses_nothing_and_stays_ordered(batches: list[list[float]]) -> None:
+    arrays = [np.array(batch, np.float32) for batch in batches]
+    histogram = Histogram()
+    for array in arrays:
+        histogram.add(array, float(np.abs(array).max()))
+    values = np.concatenate(arrays)
+    assert histogram.counts.sum() == values.size
+    if not histogram.width:
+        return
+    exact = np.floor(values.astype(np.float64) / histogram.width).astype(int) + CAPACITY
+    moved = np.abs(np.cumsum(histogram.counts) - np.cumsum(np.bincount(exact, minlength=2 * CAPACITY)))
+    near = np.abs(values / histogram.width - np.rint(values / histogram.width)) < 1e-2  # float32 may put these next door
+    assert moved.max() <= near.sum()
+    assert LEAST_BINS * histogram.width <= float(np.abs(values).max()) * 2.001
+
+
+def test_magnitudes_have_at_least_the_bins_of_the_reference() -> None:
+    histogram = Histogram()
+    for factor in (1, 1.5, 2, 40):
+        histogram.add(NORMAL[0] * np.float32(factor), float(np.abs(NORMAL[0]).max()) * factor)
+        seen = histogram.magnitudes()
+        assert isinstance(seen, Magnitudes)
+        assert LEAST_BINS <= len(seen.counts) <= CAPACITY
+
+
+def test_counts_are_numpys() -> None:
+    values = np.rint(HEAVY[0] * 64) / np.float32(64)  # exact in float32, as are their places
+    np.testing.assert_array_equal(bin_counts(values, 0.125, 4096), np.histogram(values, bins=8192, range=(-512, 512))[0])
