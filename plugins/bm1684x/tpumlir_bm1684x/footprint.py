@@ -158,6 +158,13 @@ def _quantization(fmt: Format, v: Values) -> Footprint:
     return Footprint(tuple(reads), (_tensor(v["res0_addr"], shape, _BYTES[v["res0_prec"]]),))
 
 
+def _lookup(fmt: Format, v: Values) -> Footprint:
+    shape, at = _result_shape(v), v["opd0_addr"] % arch().lane_bytes
+    table = (at, at + v["opd0_w"] * _BYTES[v["opd0_prec"]])
+    index, result = (_tensor(v[f"{name}_addr"], shape, _BYTES[v[f"{name}_prec"]]) for name in ("opd1", "res0"))
+    return Footprint((index, table), (result,))
+
+
 def _transfer(fmt: Format, v: Values) -> Footprint:
     size = _BYTES[v["src_format"]]
     source = (v["src_nsize"], v["src_csize"], v["src_hsize"], v["src_wsize"])
@@ -198,5 +205,6 @@ def _address(v: Values, side: str) -> int:
 
 _RULES: dict[str, Callable[[Format, Values], Footprint]] = {
     "sCONV": _convolution, "sPorD": _pooling, "sAR": _arithmetic, "sSFU": _special, "sLIN": _linear, "sCMP": _comparison,
-    "sTRANS_sBC": _transform, "sRQ_sDQ": _quantization, "sMM": _matrix, "sMM2": _matrix2, "DMA_tensor": _transfer, "DMA_gather": _gather,
+    "sTRANS_sBC": _transform, "sRQ_sDQ": _quantization, "sSG": _lookup, "sMM": _matrix, "sMM2": _matrix2,
+    "DMA_tensor": _transfer, "DMA_gather": _gather,
 }
