@@ -43,6 +43,10 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.mutants
 	$(BIN)/python -m sweeps.packages
 	$(BIN)/python -m sweeps.shapes
+	$(BIN)/python -m sweeps.shapes --mode F16 --each 8
+	$(BIN)/python -m sweeps.shapes --mode BF16 --each 8
+	$(BIN)/python -m sweeps.shapes --mode INT8 --each 12
+	$(BIN)/python -m sweeps.shapes --mode 'INT8 asymmetric' --each 12
 
 # Cycles, seconds and memory of every network; REFERENCE names an environment in which tpu-mlir is installed.
 bench: $(STAMP)

@@ -1,6 +1,7 @@
-"""Random single operations through the scheduler on the emulator: `python -m sweeps.shapes`.
+"""Random single operations through the scheduler on the emulator: `python -m sweeps.shapes --mode F32`.
 
-Each is compiled to a bmodel, run in both extreme orders of the engines, and compared with the operation's numpy reference.
+Each is compiled to a bmodel, run in both extreme orders of the engines, and compared with the operation's numpy reference. What
+is done in 8 bits is compared with the executor too, bit for bit: "inexact" is what agrees with the reference only.
 """
 
 from __future__ import annotations
@@ -20,10 +21,16 @@ from sweeps.calls import DRAWERS, Call, Operand, draw_call
 from sweeps.emulator import run_bmodel
 from sweeps.pool import Outcome, run_tasks
 from tpumlir_bm1684x.target import Bm1684xTarget
-from tpumlir_core.errors import InputError
+from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, Function, Module, Operation, TensorType, Value, WeightStore, operation_class, tpu
 from tpumlir_core.ir.top import Input, Weight
+from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions
+from tpumlir_core.stages import Session
+from tpumlir_core.verify import compare_tensors
+from tpumlir_float.lowering import FloatQuantizer
+from tpumlir_int8.quantizer import Int8Quantizer
 from tpumlir_sophgo.emitter import Engine
+from tpumlir_sophgo.executor import SophgoExecutor
 
 RESULTS = Path("results")
 TOLERANCE = 1e-4
@@ -32,6 +39,11 @@ LARGE_EVERY = 8
 """Every so manieth call of an operation is larger than local memory."""
 SECONDS = 60.0
 GOOD = ("right", "refused")
+MODES = ("F32", "F16", "BF16", "INT8", "INT8 asymmetric")
+SIMILAR = {"F16": (0.999, 0.98), "BF16": (0.99, 0.90), "INT8": (0.98, 0.85), "INT8 asymmetric": (0.98, 0.85)}
+"""Least cosine and euclidean similarity in the modes that round."""
+RANGE = 1.1, 0.01
+"""Thresholds of single operations: so many times the largest magnitude, and a little more (tpu-mlir 1.30.2's operator tests)."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,63 @@ def describe(call: Call) -> str:
     return f"{call.opcode}({shapes}) {dict(call.attributes)} seed {call.seed}"
 
 
+def judge_in(task: tuple[str, Call]) -> Verdict:
+    """Compile and run one call in one of ``MODES``."""
+    mode, call = task
+    return judge(call) if mode == "F32" else _judge_rounded(mode, call)
+
+
+def _judge_rounded(mode: str, call: Call) -> Verdict:
+    module, arrays = _module(call, "top")
+    operation = module.function.operations[-1]
+    wanted = operation.evaluate(arrays)[0]
+    inputs = {f"x{i}": a for i, (a, o) in enumerate(zip(arrays, call.operands, strict=True)) if a is not None and o is not None}
+    ranges = {name: _range(array) for name, array in {**inputs, "y": wanted}.items() if array.size}
+    try:
+        lowered = _lower(module, mode, ranges)
+        exact = SophgoExecutor().run(lowered, inputs)[lowered.function.outputs[0].name] if _is_quantized(lowered) else None
+        data = Bm1684xTarget().compile(lowered).data
+    except (InputError, UnsupportedError) as error:
+        return Verdict(describe(call), "refused", str(error))
+    feeds = [_fed(inputs[f"x{i}"]) for i, o in enumerate(call.operands) if o is not None and not o.weight]
+    (ours,), (other,) = (run_bmodel(data, feeds, engine) for engine in Engine)
+    if not np.array_equal(ours, other, equal_nan=True):
+        return Verdict(describe(call), "wrong", "the result depends on which engine is ahead")
+    kind, reason = _similar(ours.reshape(wanted.shape), wanted, SIMILAR[mode])
+    if kind == "right" and exact is not None and not np.array_equal(exact.reshape(ours.shape), ours):
+        return Verdict(describe(call), "inexact", f"differs from the executor in {np.mean(exact.reshape(ours.shape) != ours):.2%}")
+    return Verdict(describe(call), kind, reason)
+
+
+def _is_quantized(lowered: Module) -> bool:
+    """Whether the result is made in 8 bits, and only converted for the outside."""
+    last = lowered.function.outputs[0].owner
+    return last is not None and last.opcode == "tpu.Cast" and last.input.type.quantization is not None
+
+
+def _range(array: Array) -> CalibratedRange:
+    times, more = RANGE
+    return CalibratedRange(times * float(np.abs(array).max()) + more, float(array.min()), float(array.max()))
+
+
+def _lower(module: Module, mode: str, ranges: dict[str, CalibratedRange]) -> Module:
+    quantizer = Int8Quantizer() if mode.startswith("INT8") else FloatQuantizer()
+    name, _, asymmetric = mode.partition(" ")
+    options = LoweringOptions(name, calibration=ranges, asymmetric=bool(asymmetric), passes=Session().passes)
+    return quantizer.lower(module, Bm1684xTarget(), options)
+
+
+def _similar(ours: Array, wanted: Array, least: tuple[float, float]) -> tuple[str, str]:
+    """Right where both similarities are reached."""
+    report = compare_tensors({"y": ours}, {"y": wanted.astype(np.float32)}, least)
+    if not report.failed:
+        return "right", ""
+    one = report.failed[0]
+    return "wrong", f"cosine {one.cosine:.6f}, euclid {one.euclid:.6f}"
+
+
 def judge(call: Call) -> Verdict:
-    """Compile and run one call."""
+    """Compile and run one call in F32."""
     module, arrays = _module(call)
     operation = next(op for op in module.function.operations if op.opcode == f"tpu.{call.opcode}")
     reason = Bm1684xTarget().supports(operation, "F32")
@@ -81,7 +148,7 @@ def _compared(ours: Array, wanted: Array) -> tuple[str, str]:
     return "right", ""
 
 
-def _module(call: Call) -> tuple[Module, list[Array | None]]:
+def _module(call: Call, dialect: str = "tpu") -> tuple[Module, list[Array | None]]:
     random = np.random.default_rng(call.seed)
     weights = WeightStore()
     operations: list[Operation] = []
@@ -99,7 +166,7 @@ def _module(call: Call) -> tuple[Module, list[Array | None]]:
         operations.append(source)
         values.append(source.output)
         arrays.append(array)
-    kind = operation_class(f"tpu.{call.opcode}")
+    kind = operation_class(f"{dialect}.{call.opcode}")
     assert kind is not None, f"{call.opcode} is not declared in {tpu.__name__}"
     operations.append(kind.create(values, ["y"], **call.attributes))
     return Module("call", Function("main", operations, [operations[-1].output]), weights), arrays
@@ -119,10 +186,10 @@ def calls(each: int, opcodes: Sequence[str]) -> list[Call]:
     ]
 
 
-def sweep(tasks: Sequence[Call], workers: int) -> list[Verdict]:
+def sweep(tasks: Sequence[Call], workers: int, mode: str = "F32") -> list[Verdict]:
     """The verdict on every call; the bad ones are told at once."""
     found: dict[int, Verdict] = {}
-    for index, outcome in run_tasks(judge, tasks, workers, SECONDS):
+    for index, outcome in run_tasks(judge_in, [(mode, call) for call in tasks], workers, SECONDS):
         found[index] = verdict = _verdict(tasks[index], outcome)
         if verdict.kind not in GOOD:
             print(f"{len(found)}/{len(tasks)} {verdict.kind}: {verdict.call}: {verdict.reason}", file=sys.stderr)
@@ -140,16 +207,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--each", type=int, default=24, help="calls of each operation")
+    parser.add_argument("--mode", choices=MODES, default="F32")
     parser.add_argument("--only", nargs="*", default=sorted(DRAWERS), help="operations")
     options = parser.parse_args()
-    verdicts = sweep(calls(options.each, options.only), options.workers)
+    verdicts = sweep(calls(options.each, options.only), options.workers, options.mode)
     counts = Counter(verdict.kind for verdict in verdicts)
-    summary = f"{len(verdicts)} calls of {len(options.only)} operations: " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+    told = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+    summary = f"{options.mode}: {len(verdicts)} calls of {len(options.only)} operations: {told}"
     RESULTS.mkdir(exist_ok=True)
     report = {"summary": summary, "counts": counts, "verdicts": [asdict(v) for v in verdicts if v.kind != "right"]}
-    (RESULTS / "shapes.json").write_text(json.dumps(report, indent=1) + "\n")
+    name = options.mode.lower().replace(" ", "-")
+    (RESULTS / f"shapes-{name}.json").write_text(json.dumps(report, indent=1) + "\n")
     print(summary)
-    raise SystemExit(any(verdict.kind not in GOOD for verdict in verdicts))
+    raise SystemExit(any(verdict.kind not in (*GOOD, "inexact") for verdict in verdicts))
 
 
 if __name__ == "__main__":

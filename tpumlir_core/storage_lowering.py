@@ -8,8 +8,8 @@ one in another type gets the suffix instead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tpumlir_core.ir import ElementType, Function, Module, Operation, Quantization, TensorType, Value
@@ -51,18 +51,24 @@ class StorageLowering:
         """Append what an operation becomes. ``operands``: how each is wanted (None: absent, or as it is)."""
         wanted = [*operands, *[None] * (len(operation.operands) - len(operands))]
         values = [v if v is None else self.operand(v, storage) for v, storage in zip(operation.operands, wanted, strict=True)]
-        return self._add(operation, kind, values, results, more)
+        return self._add(operation, kind, values, results, {**operation.attributes(), **more})
 
     def replace(
         self, operation: Operation, kind: type[Operation], operands: Sequence[Storage], results: Sequence[Storage], rest: Sequence[Value]
     ) -> Operation:
-        """The same with the first operands only, followed by values of the new module (``weight``) in place of the others."""
+        """The same with the first operands only, followed by values of the new module (``weight``) in place of the others.
+
+        Attributes that ``kind`` has not are left out.
+        """
         first = [v for v in operation.operands[: len(operands)] if v is not None]
         values = [self.operand(v, storage) for v, storage in zip(first, operands, strict=True)]
-        return self._add(operation, kind, [*values, *rest], results, {})
+        declared = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+        kept = {name: value for name, value in operation.attributes().items() if name in declared}
+        return self._add(operation, kind, [*values, *rest], results, kept)
 
     def _add(
-        self, operation: Operation, kind: type[Operation], values: Sequence[Value | None], results: Sequence[Storage], more: dict[str, Any]
+        self, operation: Operation, kind: type[Operation], values: Sequence[Value | None], results: Sequence[Storage],
+        attributes: Mapping[str, Any],
     ) -> Operation:
         types = []
         for value, storage in zip(operation.results, results, strict=True):
@@ -70,7 +76,7 @@ class StorageLowering:
             if self._outputs.get(value, storage) != storage:
                 name = self._unused(f"{name}_{storage.element.value}")
             types.append((name, value.type.with_storage(storage.element, storage.quantization)))
-        made = kind.create(values, types, **{**operation.attributes(), **more})
+        made = kind.create(values, types, **attributes)
         self.append(made)
         self._new.update(zip(operation.results, made.results, strict=True))
         return made

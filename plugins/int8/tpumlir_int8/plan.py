@@ -15,8 +15,9 @@ from tpumlir_core.lowering import KEPT, retyped
 from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Target
 from tpumlir_core.precision import STORED, storage_modes
 from tpumlir_core.storage_lowering import Storage
-from tpumlir_int8.policy import JOINING, PRODUCTS, follows, kind, may_be_quantized
-from tpumlir_int8.products import can_be_lowered, candidate
+from tpumlir_int8 import lookups, products
+from tpumlir_int8.policy import JOINING, LOOKED_UP, PRODUCTS, follows, kind, may_be_quantized
+from tpumlir_int8.products import can_be_lowered
 from tpumlir_int8.ranges import after_relu, storage_of
 
 INT8 = "INT8"
@@ -120,8 +121,9 @@ def _activated(operation: Operation, range_: CalibratedRange) -> CalibratedRange
 
 def _supported(operation: Operation, plan: Plan, storages: list[Storage], target: Target) -> bool:
     """Whether the target does it in these types."""
-    if kind(operation) in PRODUCTS:
-        return target.supports(candidate(operation, plan.quantized[operation.input], storages[0]), INT8) is None
+    form = {**dict.fromkeys(PRODUCTS, products.candidate), **dict.fromkeys(LOOKED_UP, lookups.candidate)}.get(kind(operation))
+    if form is not None:
+        return target.supports(form(operation, plan.quantized[operation.input], storages[0]), INT8) is None
     twin = retyped(operation, lambda type: type)
     operands = [plan.quantized.get(v) if v is not None and is_float_tensor(v) else None for v in operation.operands]
     if kind(operation) in JOINING:

@@ -27,6 +27,12 @@ POINTWISE = frozenset({
 })
 
 
+LOOKED_UP = frozenset({
+    "Sigmoid", "Tanh", "SiLU", "Swish", "HardSwish", "HardSigmoid", "Elu", "GELU", "Mish", "Softplus", "Softsign", "Sqrt", "Erf",
+})
+"""Functions among them of one operand: a table of all 256 results beats calculating, and is exact."""
+
+
 def kind(operation: Operation) -> str:
     """An operation's name without its dialect."""
     return operation.opcode.partition(".")[2]

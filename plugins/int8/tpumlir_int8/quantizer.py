@@ -14,8 +14,9 @@ from tpumlir_core.lowering import KEPT, check_options, prepare_for
 from tpumlir_core.plugins.extension_points import LoweringOptions, Quantizer, Target
 from tpumlir_core.precision import STORED
 from tpumlir_core.storage_lowering import Storage, StorageLowering
+from tpumlir_int8.lookups import lower_lookup
 from tpumlir_int8.plan import INT8, Plan, is_float_tensor, make_plan
-from tpumlir_int8.policy import PRODUCTS, kind
+from tpumlir_int8.policy import LOOKED_UP, PRODUCTS, kind
 from tpumlir_int8.products import lower_product
 
 
@@ -47,6 +48,9 @@ def _lower_quantized(operation: Operation, plan: Plan, module: Module, lowering:
     results = [plan.made[value] for value in operation.results]
     if kind(operation) in PRODUCTS:
         lower_product(operation, plan.quantized[operation.input], results[0], module.weights, lowering)
+        return
+    if kind(operation) in LOOKED_UP:
+        lower_lookup(operation, plan.quantized[operation.input], results[0], lowering)
         return
     operands = [plan.wanted(operation, i) for i in range(len(operation.operands))]
     lowering.add(operation, lowered_class(operation), operands, results)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tpumlir_core.ir.operation import Array, op
+from tpumlir_core.ir.operation import Array, Operation, op
 from tpumlir_core.ir.top.convolution import Conv, MatMul
-from tpumlir_core.ir.top.support import array
+from tpumlir_core.ir.top.support import array, present
 from tpumlir_core.ir.types import ElementType, TensorType
 
 _EXACT = 1 << 24  # integers up to here are F32 numbers
@@ -64,3 +64,19 @@ class QuantizedMatMul(MatMul):
         terms = left.shape[-2 if self.left_transpose and left.ndim > 1 else -1]
         sums = self.product(_exact(left, terms), _exact(right, terms))
         return [requantize(sums, scale, offset, self.output.type.element)]
+
+
+@op("tpu.Lookup", "input,table")
+class Lookup(Operation):
+    """A function of 8-bit numbers: one of 256 stored results, by the operand's bits (those of SI8 -1 are entry 255)."""
+
+    stored = True
+
+    def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
+        source, table = present(self, types), present(self, types, 1)
+        return [source.with_storage(table.element, None)]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
+        values, table = array(inputs), array(inputs, 1)
+        found: Array = table.reshape(-1)[values.view(np.uint8)]
+        return [found]

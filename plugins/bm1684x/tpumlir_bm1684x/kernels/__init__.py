@@ -10,8 +10,8 @@ from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.widening import Widened
 
 FAMILIES = (
-    "activation", "arg", "binary", "channel", "compare", "convolution", "deconvolution", "group_norm", "interp", "lrn", "matmul",
-    "movement", "normalization", "permutation", "pooling", "power", "quantized_convolution", "quantized_matmul", "reduce",
+    "activation", "arg", "binary", "channel", "compare", "convolution", "deconvolution", "group_norm", "interp", "lookup", "lrn",
+    "matmul", "movement", "normalization", "permutation", "pooling", "power", "quantized_convolution", "quantized_matmul", "reduce",
     "relocation", "select", "softmax", "unary",
 )
 
