@@ -43,6 +43,7 @@ class Machine:
             if lib.cmodel_init(0, ddr_bytes):
                 raise InputError("CModel does not start")
             self._floating_point = _floating_point()
+        _end_threads(lib)
         self._lib = lib
         self.local = _view(lib.get_local_mem(0).contents.raw, arch.lanes * arch.lane_bytes).reshape(arch.lanes, arch.lane_bytes)
         self.ddr = _view(lib.get_global_memaddr(0), ddr_bytes)
@@ -64,6 +65,12 @@ class Machine:
         with _floating_point_kept():
             _libm().fesetenv(self._floating_point)
             self._lib.execute_command(0, ctypes.create_string_buffer(data, 256), int(engine))
+
+
+def _end_threads(lib: ctypes.CDLL) -> None:
+    """BM1684X's has a thread an engine, which polls for commands that nobody sends here and may abort the process (measured)."""
+    if hasattr(lib, "cmodel_multi_thread_cxt_deinit"):
+        lib.cmodel_multi_thread_cxt_deinit(ctypes.c_int32(0))
 
 
 def _view(address: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
