@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tpumlir_core.checks import DEFAULT_INTERPRETER, choose_interpreter
 from tpumlir_core.errors import InputError
@@ -14,6 +16,8 @@ from tpumlir_core.plugins import CALIBRATOR, INTERPRETER
 from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_core.preprocess import InputSpec, Sample, input_specs, read_sample
 from tpumlir_core.stages import Session
+
+Item = TypeVar("Item")
 
 DEFAULT_METHOD = "mse"
 """The calibrator that is used when none is named."""
@@ -37,7 +41,16 @@ def calibrate_module(module: Module, wanted: Calibration, session: Session) -> d
     """Tensor name -> range, in the network's order, for every float tensor of a Top module that is no weight."""
     calibrator = session.plugins.get(CALIBRATOR, wanted.method)
     with session.stage(STAGE, module.name), session.plugins.calling(CALIBRATOR, wanted.method, "calibrate"):
-        return dict(calibrator.calibrate(_tensors(module, wanted, session)))
+        return dict(calibrator.calibrate(_ahead(_tensors(module, wanted, session))))
+
+
+def _ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made in a thread while the one before is used: reading and running a sample beside its statistics."""
+    with ThreadPoolExecutor(1) as maker:
+        pending = maker.submit(next, items, None)
+        while (item := pending.result()) is not None:
+            pending = maker.submit(next, items, None)
+            yield item
 
 
 def _tensors(module: Module, wanted: Calibration, session: Session) -> Iterator[dict[str, Array]]:
