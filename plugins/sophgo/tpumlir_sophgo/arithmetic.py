@@ -71,6 +71,14 @@ def round_float(values: Array, rounding: Rounding) -> Array:
     return signed
 
 
+def combine(
+    operation: str, a: Array, b: Array, element: ElementType, shift: int = 0, rounding: Rounding = Rounding.HALF_UP
+) -> Array:
+    """``saturate(round((a operation b) / 2**shift))`` of integers, exact before: ``add``, ``sub`` or ``mul``."""
+    exact = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[operation]
+    return saturate(shift_right(exact(np.asarray(a, np.int64), np.asarray(b, np.int64)), shift, rounding), element)
+
+
 def requantize(
     x: Array, multiplier: Array | int, shift: Array | int, zero_point: Array | int, element: ElementType,
     rounding: Rounding = Rounding.HALF_UP,

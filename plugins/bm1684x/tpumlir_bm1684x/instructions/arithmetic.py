@@ -5,6 +5,7 @@ from __future__ import annotations
 from tpumlir_bm1684x.instructions.common import ALIGNED, PRECISION, SIGNED, STRIDED, constant_bits
 from tpumlir_core.errors import InternalError
 from tpumlir_core.ir import ElementType
+from tpumlir_sophgo.arithmetic import LARGEST_SHIFT
 from tpumlir_sophgo.arithmetic import Rounding as Rounding
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.tensor import LocalTensor, Shape4
@@ -31,6 +32,33 @@ class ArithmeticInstructions(Emitter):
         if shift is not None:
             values |= {"tsk_opd_num": 3, "opd2_const": 1, "opd2_addr": shift & 0xFF, "opd2_sign": 1}
         self._arithmetic(operation, out, values, [t for t in (a, b) if isinstance(t, LocalTensor)])
+
+    def combine(
+        self, operation: str, out: LocalTensor, a: LocalTensor | int, b: LocalTensor | int, shift: int = 0,
+        rounding: Rounding = Rounding.HALF_UP, *, constant: ElementType | None = None,
+    ) -> None:
+        """``out = saturate(round((a operation b) / 2**shift))`` of integers of any sizes, exact before; shifts to 63 bits.
+
+        ``operation``: add, sub or mul. A constant is of the type ``constant``, or else of the tensor's. What comes of a signed
+        operand or of a difference is signed, all else unsigned, and so has ``out`` to be; it may be signed where it has bits
+        to spare. In numpy: ``tpumlir_sophgo.arithmetic.combine``. Broadcasts as ``binary`` does, and one value a channel.
+        """
+        tensors = [t for t in (a, b) if isinstance(t, LocalTensor)]
+        other = constant or tensors[0].element
+        types = [t.element if isinstance(t, LocalTensor) else other for t in (a, b)]
+        signed = operation == "sub" or any(t in SIGNED for t in types)
+        bytes_needed = sum(t.bytes for t in types) if operation == "mul" else max(t.bytes for t in types)
+        spare = not signed and shift >= 0 and bytes_needed < out.element.bytes
+        if any(t.is_float for t in (*types, out.element)) or not (spare or signed == (out.element in SIGNED)):
+            raise InternalError(f"{types[0].value} {operation} {types[1].value} cannot give {out.element.value}")
+        if not -LARGEST_SHIFT <= shift <= LARGEST_SHIFT:
+            raise InternalError(f"a shift by {shift} bits")
+        values = {"tsk_opd_num": 2, "opd2_n_str": int(rounding)}
+        for name, operand, element in zip(("opd0", "opd1"), (a, b), types, strict=True):
+            self._operand(values, name, operand, out.shape, element)
+        if shift:
+            values |= {"tsk_opd_num": 3, "opd2_const": 1, "opd2_addr": -shift & 0xFF, "opd2_sign": 1}
+        self._arithmetic(f"{operation}_sat", out, values, tensors)
 
     def divide(self, out: LocalTensor, a: LocalTensor | float, b: LocalTensor | float) -> None:
         """``out = a / b``; infinite where b is 0, and (unlike IEEE) where b is infinite; NaN for 0 / 0."""
