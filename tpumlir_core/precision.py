@@ -1,4 +1,4 @@
-"""Which operations keep F32 in a mode of 16 bits, and why: the three tables below, of operations by name without dialect.
+"""Which operations keep F32 in a mode of 16 bits, and why: the tables below, of operations by name without dialect.
 
 Besides, an element-wise operation whose users all keep F32 keeps it too: what goes into a sum of squares, what keeps a divisor
 from zero. And so does what the target cannot do in the mode.
@@ -18,8 +18,11 @@ STORED: Mapping[str, ElementType] = {"F16": ElementType.F16, "BF16": ElementType
 FULL_RANGE = frozenset({"Exp", "Sinh", "Cosh", "Tan", "Pow", "Pow2", "Pow3", "Div", "Reciprocal", "Rsqrt", "CumSum", "Variance"})
 """Results or intermediate sums beyond 65504, the largest F16 number, or below 6e-8, the smallest, are usual."""
 
-FULL_FRACTION = frozenset({"Arg", "TopK", "Sort", "Range", "Arange", "Mod", "Remainder", "Cast"})
-"""Results are positions or counts, or mean to be exact: they need more than the 11 bits of an F16 fraction (8 of BF16)."""
+FULL_FRACTION = frozenset({
+    "Arg", "TopK", "Sort", "Range", "Arange", "Mod", "Remainder", "Cast", "Floor", "Ceil", "Round", "Sign",
+})
+"""Results are positions or counts, or mean to be exact: they need more than the 11 bits of an F16 fraction (8 of BF16); or they are
+steps, where an operand that is rounded may lie on the other side."""
 
 SUMS = frozenset({"ReduceSum", "ReduceL1", "ReduceL2", "ReduceProd"})
 """Modes of Reduce that grow with the number of elements."""

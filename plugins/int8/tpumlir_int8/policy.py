@@ -23,7 +23,6 @@ POINTWISE = frozenset({
     "Add", "Sub", "Mul", "Max", "Min", "AddConst", "SubConst", "MulConst", "DivConst", "MaxConst", "MinConst", "Abs", "Clip",
     "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "SiLU", "Swish", "HardSwish", "HardSigmoid", "Elu", "GELU", "Mish", "Softplus",
     "Softsign", "Sqrt", "Erf", "AvgPool", "Interp", "Scale", "BatchNorm", "Pad",
-    "Deconv",
 })
 
 

@@ -53,7 +53,7 @@ class Interp(Operation):
         else:
             extents = [int(n) for n in array(inputs, 1).ravel()][-len(scales) :]
             scales = tuple(out / n for n, out in zip(values.shape[start:], extents, strict=True))
-        for axis, (extent, scale) in enumerate(zip(extents, scales, strict=True), start):
+        for axis, extent, scale in reversed(list(zip(range(start, values.ndim), extents, scales, strict=True))):
             values = self._along(values, axis, self.positions(values.shape[axis], extent, scale))
         return [values]
 
@@ -75,13 +75,17 @@ class Interp(Operation):
             return np.take(values, rounded.clip(0, last).astype(np.int64), axis)
         positions = positions.clip(0, last)
         low = np.floor(positions).astype(np.int64)
-        share = (positions - low).astype(np.float32).reshape(-1, *(1,) * (values.ndim - axis - 1))
+        share = np.round((positions - low) * _SHARE_STEPS) / _SHARE_STEPS
+        share = share.astype(np.float32).reshape(-1, *(1,) * (values.ndim - axis - 1))
         below, above = np.take(values, low, axis), np.take(values, np.minimum(low + 1, last), axis)
-        result: Array = below * (1 - share) + above * share
+        result: Array = (above - below) * share + below
         return result
 
     def flops(self) -> int:
         return 0 if self.mode == "nearest" else 2 * elements(self)
+
+
+_SHARE_STEPS = 1 << 22  # shares are rounded to this fraction: equal ones that were calculated at different places are equal
 
 
 def _extent(source: int, scale: float) -> int:
