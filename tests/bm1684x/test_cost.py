@@ -82,6 +82,25 @@ def test_runs_in_one_channel_of_memory_cost_four_times() -> None:
     assert clustered == pytest.approx(4 * spread, abs=4)
 
 
+def test_a_product_of_bytes_has_no_bias_to_pay_for() -> None:
+    """512 cycles in tpu-mlir's time line of an INT8 ResNet-50."""
+    left = {"opd0_n": 1, "opd0_c": 1, "opd0_w": 128, "opd1_w": 128, "opd1_sign": 1, "opd2_sign": 1}
+    assert _cycles(Engine.TIU, "sMM", {**left, "tsk_typ": 2, "tsk_eu_typ": 1, "res0_prec": 4, "res0_c": 4, "res0_w": 256}) == 512
+
+
+@pytest.mark.parametrize(("variant", "cycles"), [(13, 1500), (5, 1000)])
+def test_a_checked_gather_costs_half_as_much_again(variant: int, cycles: int) -> None:
+    """1500 cycles there, of the softmax."""
+    shape = {"res0_n": 1, "res0_c": 1, "res0_h": 1, "res0_w": 1000, "opd0_h": 1, "opd0_w": 256, "opd1_c": 1, "opd1_w": 1000}
+    assert _cycles(Engine.TIU, "sSG", {**shape, "tsk_eu_typ": variant, "res0_prec": 2, "opd0_prec": 2}) == cycles
+
+
+def test_rows_of_a_broadcast_join() -> None:
+    """865 cycles there: 224 rows of 224 bytes without a gap."""
+    source = {"src_nsize": 1, "src_csize": 1, "src_hsize": 224, "src_wsize": 224, "src_nstride": 150528, "src_hstride": 224}
+    assert _cycles(Engine.DMA, "DMA_tensor", {**LOAD, **source, "src_format": 0, "special": 3}) == 865
+
+
 def test_every_format_has_a_cost() -> None:
     """All zeros make no rule fail; only what concerns the engine itself is free."""
     free = {name for engine in Engine for name in SETS[engine].formats if _cycles(engine, name, {}) == 0}
