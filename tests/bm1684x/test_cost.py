@@ -2,7 +2,8 @@
 
 ``samples/command_cycles.json``: [engine, format, cycles, field values that are not zero], read off its timelines (F32, F16, INT8).
 They were drawn from the commands that the model gets right: all but 2 of 26,907, copies within global memory (docs/profile.md).
-``samples/reference_streams.json``: the streams of two small F32 networks (deflated, base64) and its estimate of each.
+``samples/reference_streams.json``: the streams (deflated, base64) of two small F32 networks and of one with convolutions, pools,
+element-wise operators and a matrix product in INT8, F16 and BF16, and its estimate of each.
 """
 
 from __future__ import annotations
