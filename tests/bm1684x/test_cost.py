@@ -2,7 +2,8 @@
 
 ``samples/command_cycles.json``: [engine, format, cycles, field values that are not zero], read off its timelines (F32, F16, INT8).
 They were drawn from the commands that the model gets right: all but 2 of 26,907, copies within global memory (docs/profile.md).
-``samples/reference_streams.json``: the streams of two small F32 networks (deflated, base64) and its estimate of each.
+``samples/reference_streams.json``: the streams (deflated, base64) of two small F32 networks and of one with convolutions, pools,
+element-wise operators and a matrix product in INT8, F16 and BF16, and its estimate of each.
 """
 
 from __future__ import annotations
@@ -80,6 +81,25 @@ def test_runs_in_one_channel_of_memory_cost_four_times() -> None:
     """Runs that all start 16 KiB apart fall into one of the four channels."""
     spread, clustered = _load(64, 1, 512, 1024, 512), _load(64, 1, 512, 4096, 512)
     assert clustered == pytest.approx(4 * spread, abs=4)
+
+
+def test_a_product_of_bytes_has_no_bias_to_pay_for() -> None:
+    """512 cycles in tpu-mlir's time line of an INT8 ResNet-50."""
+    left = {"opd0_n": 1, "opd0_c": 1, "opd0_w": 128, "opd1_w": 128, "opd1_sign": 1, "opd2_sign": 1}
+    assert _cycles(Engine.TIU, "sMM", {**left, "tsk_typ": 2, "tsk_eu_typ": 1, "res0_prec": 4, "res0_c": 4, "res0_w": 256}) == 512
+
+
+@pytest.mark.parametrize(("variant", "cycles"), [(13, 1500), (5, 1000)])
+def test_a_checked_gather_costs_half_as_much_again(variant: int, cycles: int) -> None:
+    """1500 cycles there, of the softmax."""
+    shape = {"res0_n": 1, "res0_c": 1, "res0_h": 1, "res0_w": 1000, "opd0_h": 1, "opd0_w": 256, "opd1_c": 1, "opd1_w": 1000}
+    assert _cycles(Engine.TIU, "sSG", {**shape, "tsk_eu_typ": variant, "res0_prec": 2, "opd0_prec": 2}) == cycles
+
+
+def test_rows_of_a_broadcast_join() -> None:
+    """865 cycles there: 224 rows of 224 bytes without a gap."""
+    source = {"src_nsize": 1, "src_csize": 1, "src_hsize": 224, "src_wsize": 224, "src_nstride": 150528, "src_hstride": 224}
+    assert _cycles(Engine.DMA, "DMA_tensor", {**LOAD, **source, "src_format": 0, "special": 3}) == 865
 
 
 def test_every_format_has_a_cost() -> None:

@@ -20,7 +20,9 @@ LANE_BYTES, BANK_BYTES = 1 << 18, 1 << 14
 # Bytes of an element by precision code; inputs of one convolution step by precision code.
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 2, 4: 4, 5: 2}
 _INPUTS = {0: 64, 1: 32, 2: 1, 5: 32}
-_STRIDED = 3
+_STRIDED, _F32 = 3, 2
+# Gathers and scatters that check for hazards: half as long again (CModel's atomic_sg_get_profile).
+_CHECKED = frozenset({"pe_s_gather_hzd", "pe_s_scatter_hzd"})
 _DIVIDE = (15, 8)  # cycles a row of execution units: at least, and by the iteration field (CModel's atomic_ar_get_profile)
 _ONE_PASS = frozenset({"copy", "copy_mb"})  # may write where they read
 _RSQRT = 30  # cycles a row, whatever the iteration field
@@ -98,7 +100,8 @@ def _matrix(fmt: Format, v: Mapping[str, int]) -> int:
         rows, inner = v["opd0_w"] * (v["opd0_c"] - 1) + v["opd1_w"], v["opd0_n"]
     else:
         rows, inner = v["opd0_n"], v["opd0_w"] * (v["opd0_c"] - 1) + v["opd1_w"]
-    extra = (0 if v.get("opd2_const") else 1) + v.get("res_add", 0)
+    biased = v.get("opd0_prec", 0) == _F32 and not v.get("opd2_const")  # of integers the third operand is a shift
+    extra = int(biased) + v.get("res_add", 0)
     width = EU_BYTES // _BYTES[v.get("opd0_prec", 0)]
     return rows * (inner + extra) * ceil_div(v["res0_c"], LANES) * ceil_div(v["res0_w"], width)
 
@@ -134,8 +137,10 @@ def _transform(fmt: Format, v: Mapping[str, int]) -> int:
 
 
 def _gather(fmt: Format, v: Mapping[str, int]) -> int:
-    picked = v["opd0_h"] * v["opd0_w"] if "scatter" in fmt.variant_name(v) else v["res0_w"]
-    return v.get("res0_n", 1) * ceil_div(v["res0_c"], LANES) * picked
+    variant = fmt.variant_name(v)
+    picked = v["opd0_h"] * v["opd0_w"] if "scatter" in variant else v["res0_w"]
+    elements = v.get("res0_n", 1) * ceil_div(v["res0_c"], LANES) * picked
+    return elements * 3 // 2 if variant in _CHECKED else elements
 
 
 def _linear(fmt: Format, v: Mapping[str, int]) -> int:

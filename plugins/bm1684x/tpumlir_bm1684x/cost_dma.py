@@ -37,7 +37,8 @@ def transfer_cycles(fmt: Format, v: Mapping[str, int]) -> int:
         return max(1, _matrix_bytes(fmt, v, route[0]) // _BANDWIDTH[route])
     if fmt.variant_name(v) == "broadcast":
         n, _, h, w = _extents(v, "src")
-        return max(1, n * h * max(RUN, w * _size(v)) // _BANDWIDTH[route])
+        run, runs = _runs(v, (n, 1, h, w), ("src",))
+        return max(1, runs * max(RUN, run) // _BANDWIDTH[route])
     return max(1, _tensor_bytes(v, route, fmt.variant_name(v) == "transpose") * _GIB // (_BANDWIDTH[route] * _GB))
 
 

@@ -1,7 +1,7 @@
-"""The arithmetic of SOPHGO's tensor engines on integers and narrow floats, in numpy, bit for bit.
+"""The arithmetic of SOPHGO's tensor engines on integers, in numpy, bit for bit.
 
-Every rule was found by comparing with CModel over random and edge values (``tests/sophgo/test_arithmetic.py`` and the tests of
-the chips' instructions repeat that). Arrays of BF16 hold its bits as ``uint16`` (``ElementType.numpy``).
+Every rule was found by comparing with CModel over random and edge values, as the tests of the chips' instructions do. Tests of
+its own hold it to exact fractions.
 """
 
 from __future__ import annotations
