@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 from tpumlir_core.errors import InternalError
@@ -14,6 +15,8 @@ PRECISION = {
 }
 SIGNED = {ElementType.SI8, ElementType.SI16, ElementType.SI32, ElementType.F32, ElementType.F16, ElementType.BF16}
 
+_BEYOND_F16 = 65520.0  # the least number that rounds to infinity
+
 # Operand layout codes ("str" fields).
 ALIGNED, COMPACT, OFFSET, STRIDED = 0, 1, 2, 3
 
@@ -23,7 +26,8 @@ def constant_bits(value: float, element: ElementType) -> int:
     if element is ElementType.F32:
         return int.from_bytes(struct.pack("<f", value), "little")
     if element is ElementType.F16:
-        return int.from_bytes(struct.pack("<e", value), "little")
+        finite = value if abs(value) < _BEYOND_F16 else math.copysign(math.inf, value)
+        return int.from_bytes(struct.pack("<e", finite), "little")
     if element is ElementType.BF16:
         bits = int.from_bytes(struct.pack("<f", value), "little")
         return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16

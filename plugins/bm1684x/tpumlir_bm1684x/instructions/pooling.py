@@ -15,11 +15,10 @@ from tpumlir_sophgo.arithmetic import LARGEST_SHIFT, Rounding
 from tpumlir_sophgo.emitter import Emitter, Engine, Range
 from tpumlir_sophgo.tensor import LocalTensor
 
-# What lies outside the input of a maximum: the lowest finite number (tpu-mlir 1.30.2); of F32, and of each type.
-LOWEST = -3.4028234663852886e38
-_LOWEST = {
-    ElementType.F32: LOWEST, ElementType.F16: -65504.0, ElementType.BF16: 2.0**120 - 2.0**128, ElementType.SI8: -128.0,
-    ElementType.UI8: 0.0,
+# What lies outside the input of a maximum: the lowest finite number of each type (tpu-mlir 1.30.2).
+LOWEST = {
+    ElementType.F32: -3.4028234663852886e38, ElementType.F16: -65504.0, ElementType.BF16: 2.0**120 - 2.0**128,
+    ElementType.SI8: -128.0, ElementType.UI8: 0.0,
 }
 _LARGEST_MULTIPLIER = 255
 
@@ -29,8 +28,8 @@ class PoolingInstructions(Emitter):
 
     def max_pool(self, out: LocalTensor, x: LocalTensor, sweep: Sweep) -> None:
         """``out`` = the maximum of each window; outside the input lies the lowest finite number. Floats and 8 bits."""
-        _check(out, x, out.element is x.element and x.element in _LOWEST, "maximum")
-        self._pool("max_pool", out, x, sweep, {"opd3_addr": constant_bits(_LOWEST[x.element], x.element)})
+        _check(out, x, out.element is x.element and x.element in LOWEST, "maximum")
+        self._pool("max_pool", out, x, sweep, {"opd3_addr": constant_bits(LOWEST[x.element], x.element)})
 
     def average_pool(self, out: LocalTensor, x: LocalTensor, sweep: Sweep, factor: float) -> None:
         """``out`` = the sum of each window's elements times ``factor``; outside the input lies zero. Floats."""

@@ -12,7 +12,7 @@ from tpumlir_bm1684x.kernels import functions as f
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import ElementwiseKernel, FunctionKernel, Scratch
 from tpumlir_core.ir import Array
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry
+from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry
 from tpumlir_sophgo.tensor import LocalTensor
 
 _LARGE = 125.0  # cut powers of two at 2**125: their reciprocals are still normal, and sums finite
@@ -213,7 +213,7 @@ class ReluKernel(FunctionKernel):
     """Relu; a limit takes a buffer."""
 
     def __init__(self) -> None:
-        super().__init__(relu)
+        super().__init__(relu, native=FLOATS)
 
     def buffers_for(self, op: Any) -> int:
         return int(op.relu_limit > 0)
@@ -247,6 +247,7 @@ class GeluKernel(ChoiceKernel):
 class PReluKernel(ElementwiseKernel):
     """x where positive, else ``slope`` x."""
 
+    native = FLOATS
     buffers = 1
     packed = frozenset({0})
 
@@ -260,11 +261,11 @@ class PReluKernel(ElementwiseKernel):
 def register(registry: KernelRegistry) -> None:
     """Activation kernels."""
     registry.add("tpu.Relu", ReluKernel())
-    registry.add("tpu.LeakyRelu", FunctionKernel(leaky_relu, buffers=1))
+    registry.add("tpu.LeakyRelu", FunctionKernel(leaky_relu, buffers=1, native=FLOATS))
     registry.add("tpu.PRelu", PReluKernel())
     registry.add("tpu.Elu", FunctionKernel(elu, buffers=4, tables=1))
-    registry.add("tpu.HardSigmoid", FunctionKernel(hard_sigmoid, buffers=1, packed=True))
-    registry.add("tpu.HardSwish", FunctionKernel(hard_swish, buffers=1, packed=True))
+    registry.add("tpu.HardSigmoid", FunctionKernel(hard_sigmoid, buffers=1, packed=True, native=FLOATS))
+    registry.add("tpu.HardSwish", FunctionKernel(hard_swish, buffers=1, packed=True, native=FLOATS))
     registry.add("tpu.Sigmoid", SigmoidKernel())
     registry.add("tpu.SiLU", FunctionKernel(silu, buffers=3, tables=1))
     registry.add("tpu.Swish", FunctionKernel(swish, buffers=3, tables=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.arithmetic import Rounding
 from tpumlir_bm1684x.kernels.common import ElementwiseKernel, FunctionKernel, Scratch
-from tpumlir_core.ir import Array, Operation
-from tpumlir_sophgo.kernel import KernelRegistry
+from tpumlir_core.ir import Array, ElementType, Operation
+from tpumlir_sophgo.kernel import FLOAT32, FLOATS, KernelRegistry
 from tpumlir_sophgo.tensor import LocalTensor
 
 Step = tuple[str, LocalTensor]
@@ -24,7 +24,7 @@ def chain(first: LocalTensor, steps: Sequence[Step], out: LocalTensor, s: Scratc
     if not steps:
         e.copy(out, first)
         return
-    pair = (out, s.take(out.shape)) if len(steps) > 1 else (out, out)
+    pair = (out, s.take(out.shape, out.element)) if len(steps) > 1 else (out, out)
     left = first
     for i, (operation, right) in enumerate(steps):
         target = pair[(len(steps) - 1 - i) % 2]
@@ -38,8 +38,9 @@ def chain(first: LocalTensor, steps: Sequence[Step], out: LocalTensor, s: Scratc
 class ChainKernel(ElementwiseKernel):
     """``((x0 . x1) . x2) ...`` with one operation."""
 
-    def __init__(self, operation: str) -> None:
+    def __init__(self, operation: str, native: frozenset[ElementType] = FLOATS) -> None:
         self.operation = operation
+        self.native = native
 
     def buffers_for(self, op: Operation) -> int:
         return int(len(op.operands) > 2)
@@ -51,6 +52,9 @@ class ChainKernel(ElementwiseKernel):
 class WeightedKernel(ChainKernel):
     """Sum or difference of all operands, each times its coefficient."""
 
+    def numbers(self, op: Any) -> Iterable[float]:
+        return op.coeff or ()
+
     def buffers_for(self, op: Any) -> int:
         return super().buffers_for(op) + sum(1 for c in op.coeff or () if c != 1)
 
@@ -59,7 +63,7 @@ class WeightedKernel(ChainKernel):
         for x, factor in zip(operands, op.coeff or [1.0] * len(operands), strict=True):
             part = x
             if factor != 1:
-                part = s.take(out.shape)
+                part = s.take(out.shape, out.element)
                 e.binary("mul", part, x, factor)
             parts.append(part)
         super().compute(op, parts[::-1] if getattr(op, "is_reverse", False) else parts, out, s, e)
@@ -177,13 +181,13 @@ def register(registry: KernelRegistry) -> None:
     registry.add("tpu.Mul", ChainKernel("mul"))
     registry.add("tpu.Max", ChainKernel("max"))
     registry.add("tpu.Min", ChainKernel("min"))
-    registry.add("tpu.Div", DivideKernel("div"))
-    registry.add("tpu.AddConst", FunctionKernel(add_constant))
-    registry.add("tpu.SubConst", FunctionKernel(subtract_constant))
-    registry.add("tpu.MulConst", FunctionKernel(multiply_constant))
+    registry.add("tpu.Div", DivideKernel("div", FLOAT32))
+    registry.add("tpu.AddConst", FunctionKernel(add_constant, native=FLOATS))
+    registry.add("tpu.SubConst", FunctionKernel(subtract_constant, native=FLOATS))
+    registry.add("tpu.MulConst", FunctionKernel(multiply_constant, native=FLOATS))
     registry.add("tpu.DivConst", FunctionKernel(divide_constant))
-    registry.add("tpu.MaxConst", FunctionKernel(max_constant))
-    registry.add("tpu.MinConst", FunctionKernel(min_constant))
+    registry.add("tpu.MaxConst", FunctionKernel(max_constant, native=FLOATS))
+    registry.add("tpu.MinConst", FunctionKernel(min_constant, native=FLOATS))
     registry.add("tpu.Reciprocal", FunctionKernel(reciprocal))
-    registry.add("tpu.Clip", FunctionKernel(clip, buffers=1))
+    registry.add("tpu.Clip", FunctionKernel(clip, buffers=1, native=FLOATS))
     registry.add("tpu.Mod tpu.Remainder", ModuloKernel())

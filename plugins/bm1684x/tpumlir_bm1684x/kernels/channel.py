@@ -10,7 +10,6 @@ import numpy as np
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.broadcasting import broadcast_views
 from tpumlir_bm1684x.kernels.common import (
-    F32,
     ElementwiseKernel,
     Scratch,
     image_bytes,
@@ -19,13 +18,14 @@ from tpumlir_bm1684x.kernels.common import (
     pack,
 )
 from tpumlir_core.ir import Array, Operation, WeightStore
-from tpumlir_sophgo.kernel import KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import FLOATS, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
 
 
 class ScaleKernel(ElementwiseKernel):
     """``x * scale + bias``: one LIN instruction; both lie in the lanes, a number a channel."""
 
+    native = FLOATS
     packed = frozenset({0})
 
     def supports(self, op: Operation) -> str | None:
@@ -46,10 +46,10 @@ class ScaleKernel(ElementwiseKernel):
         data = [None if v is None or i == 0 else weights[v.name].astype(np.float32).reshape(-1) for i, v in enumerate(op.operands)]
         channels = views.results[0][1]
         parts = [np.broadcast_to(part, channels)[out.start[1] : out.stop[1]] for part in self.factors(op, data)]
-        return np.concatenate([lane_image(part, out.size[1]) for part in parts], axis=1)
+        return np.concatenate([lane_image(part, out.size[1], self.element(op)) for part in parts], axis=1)
 
     def constant_bytes(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> int:
-        return 2 * image_bytes(out.size[1])
+        return 2 * image_bytes(out.size[1], self.element(op))
 
     def factors(self, op: Any, data: list[Array | None]) -> tuple[Array, Array]:
         """Scale and bias, a number a channel each. ``data``: the operands' values, None for the input and what is absent."""
@@ -59,8 +59,8 @@ class ScaleKernel(ElementwiseKernel):
     def operands(self, op: Operation, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> list[LocalTensor]:
         x, out = tile.operands[0], tile.results[0].shape
         assert x is not None
-        at = tile.constants
-        images = [LocalTensor.compact(e.arch, at + i * image_bytes(out[1]), (1, out[1], 1, 1), F32) for i in range(2)]
+        at, element = tile.constants, self.element(op)
+        images = [LocalTensor.compact(e.arch, at + i * image_bytes(out[1], element), (1, out[1], 1, 1), element) for i in range(2)]
         return [pack(x, out, s, e), *images]
 
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +13,28 @@ import numpy as np
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.broadcasting import broadcast_views
-from tpumlir_core.ir import Array, ElementType, Operation, Value, WeightStore
+from tpumlir_core.ir import Array, ElementType, Operation, Value, WeightStore, to_bfloat16
 from tpumlir_sophgo.arch import align, ceil_div
-from tpumlir_sophgo.kernel import Kernel, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import FLOAT32, Kernel, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 F32 = ElementType.F32
+LARGEST_F16, LEAST_F16 = 65504.0, 2.0**-14  # the largest finite and the least normal number
 TABLE_BYTES = 64  # a lane's bytes for the coefficients of one polynomial (at most 16)
+
+
+def stored(values: Array, element: ElementType) -> Array:
+    """F32 numbers as ``element`` holds them; those beyond the largest F16 become that."""
+    if element is ElementType.BF16:
+        return to_bfloat16(values)
+    if element is ElementType.F16:
+        return np.clip(values, -LARGEST_F16, LARGEST_F16).astype(np.float16)
+    return values.astype(np.float32, copy=False)
+
+
+def representable(values: Iterable[float], element: ElementType) -> bool:
+    """Whether constants lose no more than a rounding in ``element``; finite ones beyond its normal numbers do."""
+    return element is not ElementType.F16 or all(v == 0 or LEAST_F16 <= abs(v) <= LARGEST_F16 for v in values if math.isfinite(v))
 
 
 class Scratch:
@@ -51,25 +67,25 @@ def is_weight(value: Value | None) -> bool:
     return value is not None and value.owner is not None and value.owner.opcode == "top.Weight"
 
 
-def lane_image(values: Array, channels: int) -> LaneImage:
+def lane_image(values: Array, channels: int, element: ElementType = F32) -> LaneImage:
     """Per-channel values (or one value, for every lane) in the compact layout; see ``image_tensor``."""
     lanes = arch().lanes
     full = np.zeros(align(channels, lanes), np.float32)
     full[:channels] = values
     if values.size == 1:
         full = np.full(lanes, values.item(), np.float32)
-    return np.ascontiguousarray(full.reshape(-1, lanes).T).view(np.uint8)
+    return np.ascontiguousarray(stored(full, element).reshape(-1, lanes).T).view(np.uint8)
 
 
-def image_tensor(address: int, elements: int, channels: int) -> LocalTensor:
+def image_tensor(address: int, elements: int, channels: int, element: ElementType = F32) -> LocalTensor:
     """What ``lane_image`` of ``elements`` values makes at ``address``, as an operand of ``channels`` channels."""
-    tensor = LocalTensor.compact(arch(), address, (1, channels, 1, 1), F32)
+    tensor = LocalTensor.compact(arch(), address, (1, channels, 1, 1), element)
     return tensor if elements != 1 else every_lane(tensor, channels)
 
 
-def image_bytes(channels: int) -> int:
+def image_bytes(channels: int, element: ElementType = F32) -> int:
     """Bytes a lane of the image of ``channels`` values."""
-    return F32.bytes * ceil_div(channels, arch().lanes)
+    return element.bytes * ceil_div(channels, arch().lanes)
 
 
 def every_lane(tensor: LocalTensor, channels: int) -> LocalTensor:
@@ -85,10 +101,10 @@ def spread(tensor: LocalTensor, channels: int, s: Scratch, e: Bm1684xEmitter) ->
         return tensor
     n, _, h, w = tensor.shape
     if not tensor.is_aligned(arch()):
-        packed = s.take(tensor.shape)
+        packed = s.take(tensor.shape, tensor.element)
         e.copy(packed, tensor)
         tensor = packed
-    wide = s.take((n, min(channels, arch().lanes), h, w))
+    wide = s.take((n, min(channels, arch().lanes), h, w), tensor.element)
     e.lane_broadcast(wide, tensor)
     return every_lane(wide, channels)
 
@@ -97,7 +113,7 @@ def pack(tensor: LocalTensor, shape: Shape4, s: Scratch, e: Bm1684xEmitter) -> L
     """An operand in the standard layout and broadcast to ``shape``: itself, or a copy in scratch."""
     if not needs_packing(tensor, shape):
         return tensor
-    packed = s.take(shape)
+    packed = s.take(shape, tensor.element)
     e.copy(packed, tensor)
     return packed
 
@@ -110,7 +126,7 @@ def needs_packing(tensor: LocalTensor, shape: Shape4) -> bool:
 def _spread_bytes(tensor: LocalTensor, channels: int) -> int:
     if tensor.shape[1] != 1 or channels == 1:
         return 0
-    return aligned_bytes(arch(), tensor.shape, F32) * (1 if tensor.is_aligned(arch()) else 2)
+    return aligned_bytes(arch(), tensor.shape, tensor.element) * (1 if tensor.is_aligned(arch()) else 2)
 
 
 class ElementwiseKernel(Kernel):
@@ -125,6 +141,13 @@ class ElementwiseKernel(Kernel):
     buffers = 0
     tables = 0
     packed: frozenset[int] = frozenset()
+
+    def takes(self, op: Operation) -> bool:
+        return super().takes(op) and representable(self.numbers(op), op.output.type.element)
+
+    def numbers(self, op: Any) -> Iterable[float]:
+        """The constants that its instructions get from an operation's attributes."""
+        return [getattr(op, name, 0.0) for name in ("const_val", "alpha", "beta")]
 
     def supports(self, op: Operation) -> str | None:
         if broadcast_views(_shapes(op), op.output.shape, (), self.constant_operands(op)) is None:
@@ -150,11 +173,17 @@ class ElementwiseKernel(Kernel):
         images = []
         for i, value in self._constant_values(op):
             data = self.prepare(op, i, weights[value.name].astype(np.float32).reshape(-1))
-            images.append(lane_image(data if data.size == 1 else data[out.start[1] : out.stop[1]], out.size[1]))
+            part = data if data.size == 1 else data[out.start[1] : out.stop[1]]
+            images.append(lane_image(part, out.size[1], self.element(op)))
         return np.concatenate(images, axis=1) if images else None
 
     def constant_bytes(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> int:
-        return sum(_image_bytes(v, out.size[1]) for _, v in self._constant_values(op))
+        return sum(_image_bytes(v, out.size[1], self.element(op)) for _, v in self._constant_values(op))
+
+    def element(self, op: Operation) -> ElementType:
+        """The element type that it computes an operation in."""
+        element = op.output.type.element
+        return element if element in self.native else F32
 
     def prepare(self, op: Any, position: int, values: Array) -> Array:
         """What the lane image holds for the constant operand at ``position``."""
@@ -166,7 +195,7 @@ class ElementwiseKernel(Kernel):
         packed = [t for i, t in enumerate(tile.operands) if i in self.packed and op.operands[i] is not None]
         packs = sum(t is None or needs_packing(t, out) for t in packed)
         full = packs + self.buffers_for(op) + int(_has_relu(op))
-        return spreads + full * aligned_bytes(arch(), out, F32) + TABLE_BYTES * self.tables
+        return spreads + full * aligned_bytes(arch(), out, self.element(op)) + TABLE_BYTES * self.tables
 
     def buffers_for(self, op: Operation) -> int:
         """Scratch tensors of the result's shape that ``compute`` takes for ``op``."""
@@ -178,7 +207,7 @@ class ElementwiseKernel(Kernel):
         if not _has_relu(op):
             self.compute(op, operands, out, s, e)
             return
-        other = s.take(out.shape)
+        other = s.take(out.shape, out.element)
         if op.relu_limit > 0:
             self.compute(op, operands, out, s, e)
             e.binary("max", other, out, 0.0)
@@ -200,12 +229,12 @@ class ElementwiseKernel(Kernel):
         found: list[LocalTensor] = []
         fixed = self.constant_operands(op)
         shape = tile.results[0].shape
-        channels = shape[1]
+        channels, element = shape[1], self.element(op)
         at = tile.constants
         for i, (value, tensor) in enumerate(zip(op.operands, tile.operands, strict=True)):
             if value is not None and i in fixed:
-                wide = image_tensor(at, value.type.elements, channels)
-                at += _image_bytes(value, channels)
+                wide = image_tensor(at, value.type.elements, channels, element)
+                at += _image_bytes(value, channels, element)
             elif tensor is not None:
                 wide = spread(tensor, channels, s, e)
             else:
@@ -231,8 +260,11 @@ class FunctionKernel(ElementwiseKernel):
     ``packed``: x has to be in the standard layout.
     """
 
-    def __init__(self, function: Function, buffers: int = 0, tables: int = 0, packed: bool = False) -> None:
+    def __init__(
+        self, function: Function, buffers: int = 0, tables: int = 0, packed: bool = False, native: frozenset[ElementType] = FLOAT32
+    ) -> None:
         self.function = function
+        self.native = native
         self.buffers = buffers
         self.tables = tables
         self.packed = frozenset({0}) if packed else frozenset()
@@ -255,5 +287,5 @@ def _per_channel(shape: Sequence[int], result: Sequence[int]) -> bool:
     return all(d == 1 for i, d in enumerate(full) if i != axis)
 
 
-def _image_bytes(value: Value, channels: int) -> int:
-    return F32.bytes if value.type.elements == 1 else image_bytes(channels)
+def _image_bytes(value: Value, channels: int, element: ElementType) -> int:
+    return element.bytes if value.type.elements == 1 else image_bytes(channels, element)

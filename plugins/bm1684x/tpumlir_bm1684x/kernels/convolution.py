@@ -15,6 +15,7 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.filter_layout import filter_bytes
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels import winograd
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
@@ -27,20 +28,25 @@ from tpumlir_bm1684x.kernels.filters import (
     activate_apart,
     activates_apart,
     activation_bytes,
-    by_lane,
     has_bias,
     problem,
     refused,
+    rows_image,
+    taps_image,
 )
 from tpumlir_bm1684x.kernels.windows import aligned_span, batches, cut, pad_into, padded_shape, sweepable, window_box
 from tpumlir_core.ir import WeightStore
 from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import FLOAT32, Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor
 
 
 class DenseConvolution(Convolution):
     """Convolutions by the CONV instruction, one for each group of channels."""
+
+    def takes(self, op: Any) -> bool:
+        """Tap by tap it adds up in the result, which has to be F32 for that."""
+        return super().takes(op) and (op.output.type.element is F32 or not problem(op).tapwise)
 
     def needed(self, p: Problem, out: Box) -> Box:
         channels = ChannelGroups.of(p.x, p.y, p.groups, out).needed
@@ -49,16 +55,20 @@ class DenseConvolution(Convolution):
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         p = problem(op)
         channels = slice(out.start[1], out.stop[1])
-        filters = weights[op.operands[1].name].reshape(p.y[1], p.x[1] // p.groups, -1)[channels]
-        taps = filters.transpose(2, 0, 1) if p.tapwise else filters.reshape(1, filters.shape[0], -1)
-        parts = [by_lane(tap) for tap in taps]
+        filters = weights[op.operands[1].name].reshape(p.y[1], p.x[1] // p.groups, -1, 1)[channels]
+        taps = np.split(filters, p.taps, axis=2) if p.tapwise else [filters]
+        parts = [taps_image(tap, op.output.type.element) for tap in taps]
         if has_bias(op):
-            parts.append(by_lane(weights[op.operands[2].name].reshape(-1, 1)[channels]))
-        return np.concatenate(parts, axis=1).view(np.uint8)
+            parts.append(rows_image(weights[op.operands[2].name].reshape(-1, 1)[channels], F32))
+        return np.concatenate(parts, axis=1)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
         p = problem(op)
-        return ceil_div(out.size[1], arch().lanes) * (p.x[1] // p.groups * p.taps + has_bias(op)) * F32.bytes
+        return ceil_div(out.size[1], arch().lanes) * (self._filter(op, p) + has_bias(op) * F32.bytes)
+
+    def _filter(self, op: Any, p: Problem) -> int:
+        """Bytes of one channel's filter."""
+        return filter_bytes(p.x[1] // p.groups, p.taps, op.output.type.element)
 
     def scratch(self, op: Any, tile: Tile) -> int:
         p = problem(op)
@@ -73,7 +83,7 @@ class DenseConvolution(Convolution):
         if sweepable(windows, 0 if p.tapwise else LIMIT):
             return 0
         x = cut(tile, self.needed(p, tile.out))
-        return aligned_span(padded_shape(x, *windows), x.lane, F32.bytes)
+        return aligned_span(padded_shape(x, *windows), x.lane, x.element.bytes)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         p = problem(op)
@@ -83,7 +93,7 @@ class DenseConvolution(Convolution):
         if not sweepable((rows, columns), 0 if p.tapwise else LIMIT):
             x, pads = pad_into(e, tile.scratch, x, rows, columns, 0.0), (0, 0, 0, 0)
         slots = ceil_div(tile.out.size[1], arch().lanes)
-        bias = tile.constants + slots * p.x[1] // p.groups * p.taps * F32.bytes if has_bias(op) else None
+        bias = tile.constants + slots * self._filter(op, p) if has_bias(op) else None
         groups = ChannelGroups.of(p.x, p.y, p.groups, tile.out)
         if p.tapwise:
             self._tapwise(p, groups, tile, x, bias, e)
@@ -99,7 +109,7 @@ class DenseConvolution(Convolution):
         def block(target: LocalTensor, batch: int, slot: int) -> None:
             part = groups.block(slot)
             source = part.channels_of(batches(x)[batch], groups)
-            filters = tile.constants + slot * groups.inputs * p.taps * F32.bytes
+            filters = tile.constants + slot * self._filter(op, p)
             part.convolve(e, target, source, filters, None if bias is None else bias + slot * F32.bytes, sweep)
 
         activate_apart(e, op, tile.results[0], tile.scratch + self._room(p, tile), block)
@@ -117,7 +127,9 @@ class DenseConvolution(Convolution):
 
 
 class WinogradConvolution(DenseConvolution):
-    """3 x 3 convolutions by fewer multiplications."""
+    """3 x 3 convolutions by fewer multiplications, in F32: in 16 bits these cost less than the additions around them."""
+
+    native = FLOAT32
 
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         return winograd.image(op, out, weights)
@@ -144,7 +156,7 @@ class ConvKernel(ChoiceKernel):
         depthwise = op.group > 1 and op.group == op.input.shape[1] == op.output.shape[1] and not problem(op).tapwise
         if depthwise:
             return self._depthwise
-        return self._winograd if winograd.pays(op) else self._dense
+        return self._winograd if op.output.type.element is F32 and winograd.pays(op) else self._dense
 
     def supports(self, op: Any) -> str | None:
         if op.inserts is not None and any(op.inserts):

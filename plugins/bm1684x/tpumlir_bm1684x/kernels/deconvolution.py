@@ -16,9 +16,19 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.filter_layout import filter_bytes
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.common import F32, relu
-from tpumlir_bm1684x.kernels.filters import ChannelGroups, by_lane, has_bias, pair, refused, spatial
+from tpumlir_bm1684x.kernels.filters import (
+    ChannelGroups,
+    has_bias,
+    pair,
+    refused,
+    rows_bytes,
+    rows_image,
+    spatial,
+    taps_image,
+)
 from tpumlir_bm1684x.kernels.windows import (
     Axis,
     Pair,
@@ -33,9 +43,9 @@ from tpumlir_bm1684x.kernels.windows import (
     swept_input,
     window_box,
 )
-from tpumlir_core.ir import Array, Operation, WeightStore
+from tpumlir_core.ir import Array, ElementType, Operation, WeightStore
 from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 
@@ -59,11 +69,10 @@ class Residue:
 
 @dataclass(frozen=True)
 class Phase:
-    """One residue of each spatial axis; ``offset`` is where its taps begin in the image, in taps."""
+    """One residue of each spatial axis."""
 
     rows: Residue
     columns: Residue
-    offset: int
 
     @property
     def kernel(self) -> Pair:
@@ -113,11 +122,6 @@ class Transposed:
     def depthwise(self) -> bool:
         return self.groups > 1 and self.groups == self.x[1] == self.y[1]
 
-    @property
-    def taps(self) -> int:
-        """Of all phases: as many as the kernel has."""
-        return sum(prod(phase.kernel) for phase in self.phases)
-
     def present(self, out: Box) -> list[Phase]:
         """The phases that ``out`` has results of."""
         return [phase for phase in self.phases if min(phase.shape(out)) > 0]
@@ -151,17 +155,17 @@ def transposed(op: Any) -> Transposed:
     kernel = pair(op.kernel_shape, 1)
     axes = zip(x[2:], kernel, pair(op.strides, 1), pair(op.steps(), 1), begins, strict=True)
     rows, columns = (_residues(*axis) for axis in axes)
-    phases: list[Phase] = []
-    offset = 0
-    for row in rows:
-        for column in columns:
-            phases.append(Phase(row, column, offset))
-            offset += len(row.taps) * len(column.taps)
-    return Transposed(x, y, op.group, kernel, tuple(phases))
+    return Transposed(x, y, op.group, kernel, tuple(Phase(row, column) for row in rows for column in columns))
 
 
 class DeconvKernel(Kernel):
     """Deconv: dense, grouped and depthwise."""
+
+    native = FLOATS
+
+    def takes(self, op: Any) -> bool:
+        """What no tap reaches is the bias, which 16-bit instructions do not read in F32."""
+        return super().takes(op) and (op.output.type.element is F32 or transposed(op).whole())
 
     def supports(self, op: Any) -> str | None:
         reason = refused(op)
@@ -191,14 +195,24 @@ class DeconvKernel(Kernel):
         t = transposed(op)
         channels = slice(out.start[1], out.stop[1])
         filters = weights[op.operands[1].name].reshape(t.y[1], t.x[1] // t.groups, *t.kernel)[channels]
-        parts = [by_lane(_taps(filters, phase).reshape(len(filters), -1)) for phase in t.phases]
+        element = op.output.type.element
+        parts = [_image(_taps(filters, phase), t.depthwise, element) for phase in t.phases]
         if has_bias(op):
-            parts.append(by_lane(weights[op.operands[2].name].reshape(-1, 1)[channels]))
-        return np.concatenate(parts, axis=1).view(np.uint8)
+            biases = weights[op.operands[2].name].reshape(-1, 1)[channels]
+            parts.append(rows_image(biases, element if t.depthwise else F32))
+        return np.concatenate(parts, axis=1)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
-        t = transposed(op)
-        return ceil_div(out.size[1], arch().lanes) * (t.x[1] // t.groups * t.taps + has_bias(op)) * F32.bytes
+        t, element = transposed(op), op.output.type.element
+        biases = rows_bytes(out.size[1], has_bias(op), element if t.depthwise else F32)
+        return self._filters(t, t.phases, out, element) + biases
+
+    def _filters(self, t: Transposed, phases: Sequence[Phase], out: Box, element: ElementType) -> int:
+        """Bytes of a lane for the filters of some phases."""
+        if t.depthwise:
+            return sum(rows_bytes(out.size[1], prod(phase.kernel), element) for phase in phases)
+        slots = ceil_div(out.size[1], arch().lanes)
+        return slots * sum(filter_bytes(t.x[1] // t.groups, prod(phase.kernel), element) for phase in phases)
 
     def scratch(self, op: Any, tile: Tile) -> int:
         t = transposed(op)
@@ -208,27 +222,28 @@ class DeconvKernel(Kernel):
         """Scratch bytes of a phase: for its padded input, for its results."""
         windows = phase.windows(tile.out)
         needed = _needed(t, phase, tile.out)
-        results = aligned_bytes(arch(), phase.shape(tile.out), F32) if t.steps else 0
+        element = tile.results[0].element
+        results = aligned_bytes(arch(), phase.shape(tile.out), element) if t.steps else 0
         if t.depthwise:
             return swept_bytes(tile, needed, *windows), results
         if sweepable(windows, LIMIT):
             return 0, results
         x = cut(tile, needed)
-        return aligned_span(padded_shape(x, *windows), x.lane, F32.bytes), results
+        return aligned_span(padded_shape(x, *windows), x.lane, element.bytes), results
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         t = transposed(op)
         out = tile.results[0]
-        slots = ceil_div(tile.out.size[1], arch().lanes)
-        bias = tile.constants + slots * t.x[1] // t.groups * t.taps * F32.bytes if has_bias(op) else None
+        bias = tile.constants + self._filters(t, t.phases, tile.out, out.element) if has_bias(op) else None
         if not t.whole():
             self._untouched(tile, bias, e)
         for phase in t.present(tile.out):
             target = out
             if t.steps:
                 at = tile.scratch + self._room(t, phase, tile)[0]
-                target = LocalTensor.aligned(arch(), at, phase.shape(tile.out), F32)
-            filters = tile.constants + slots * t.x[1] // t.groups * phase.offset * F32.bytes
+                target = LocalTensor.aligned(arch(), at, phase.shape(tile.out), out.element)
+            before = t.phases[: t.phases.index(phase)]
+            filters = tile.constants + self._filters(t, before, tile.out, out.element)
             self._phase(t, phase, tile, target, filters, bias, e)
             if t.steps and op.do_relu:
                 e.binary("max", phase.select(out, tile.out), target, 0.0)
@@ -259,15 +274,20 @@ class DeconvKernel(Kernel):
         if t.depthwise:
             x, pads = swept_input(tile, needed, rows, columns, 0.0, e)
             sweep = Sweep(phase.kernel, (1, 1), pads, phase.dilation)
-            row = prod(phase.kernel) * F32.bytes
+            row, size = prod(phase.kernel) * x.element.bytes, x.element.bytes
             for target, source, slot in pairs(out, x):
-                e.depthwise(target, source, filters + slot * row, None if bias is None else bias + slot * F32.bytes, sweep)
+                e.depthwise(target, source, filters + slot * row, None if bias is None else bias + slot * size, sweep)
             return
         x, pads = cut(tile, needed), (rows.before, rows.after, columns.before, columns.after)
         if not sweepable((rows, columns), LIMIT):
             x, pads = pad_into(e, tile.scratch, x, rows, columns, 0.0), (0, 0, 0, 0)
         groups = ChannelGroups.of(t.x, t.y, t.groups, tile.out)
         groups.convolve(e, out, x, filters, bias, Sweep(phase.kernel, (1, 1), pads, phase.dilation))
+
+
+def _image(taps: Array, depthwise: bool, element: ElementType) -> LaneImage:
+    """The filters of one phase in the lanes."""
+    return rows_image(taps.reshape(len(taps), -1), element) if depthwise else taps_image(taps, element)
 
 
 def _taps(filters: Array, phase: Phase) -> Array:

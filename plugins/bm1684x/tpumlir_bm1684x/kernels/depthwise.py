@@ -12,16 +12,17 @@ import numpy as np
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.convolution import Sweep
-from tpumlir_bm1684x.kernels.common import F32, relu
+from tpumlir_bm1684x.kernels.common import relu
 from tpumlir_bm1684x.kernels.filters import (
     Convolution,
     Problem,
     activate_apart,
     activates_apart,
     activation_bytes,
-    by_lane,
     has_bias,
     problem,
+    rows_bytes,
+    rows_image,
 )
 from tpumlir_bm1684x.kernels.windows import blocks, pairs, swept_bytes, swept_input, window_box
 from tpumlir_core.ir import WeightStore
@@ -39,11 +40,11 @@ class DepthwiseConvolution(Convolution):
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         channels = slice(out.start[1], out.stop[1])
         parts = [weights[v.name].reshape(op.group, -1)[channels] for v in op.operands[1:] if v is not None]
-        return np.concatenate([by_lane(part) for part in parts], axis=1).view(np.uint8)
+        return np.concatenate([rows_image(part, op.output.type.element) for part in parts], axis=1)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
         p = problem(op)
-        return ceil_div(out.size[1], arch().lanes) * (p.kernel[0] * p.kernel[1] + has_bias(op)) * F32.bytes
+        return sum(rows_bytes(out.size[1], length, op.output.type.element) for length in (p.taps, has_bias(op)))
 
     def scratch(self, op: Any, tile: Tile) -> int:
         p = problem(op)
@@ -57,11 +58,12 @@ class DepthwiseConvolution(Convolution):
         sweep = Sweep(p.kernel, (p.rows.stride, p.columns.stride), pads, dilation)
         groups = ceil_div(tile.out.size[1], arch().lanes)
         taps = p.kernel[0] * p.kernel[1]
-        biases = tile.constants + groups * taps * F32.bytes
+        size = tile.results[0].element.bytes
+        biases = tile.constants + rows_bytes(tile.out.size[1], taps, tile.results[0].element)
 
         def block(target: LocalTensor, source: LocalTensor, slot: int) -> None:
-            bias = biases + slot * F32.bytes if has_bias(op) else None
-            e.depthwise(target, source, tile.constants + slot * taps * F32.bytes, bias, sweep)
+            bias = biases + slot * size if has_bias(op) else None
+            e.depthwise(target, source, tile.constants + slot * taps * size, bias, sweep)
 
         out = tile.results[0]
         if activates_apart(op, taps):

@@ -11,12 +11,13 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image, rows_by_lane
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
-from tpumlir_bm1684x.kernels.common import F32, is_weight
+from tpumlir_bm1684x.kernels.common import F32, is_weight, stored
 from tpumlir_bm1684x.kernels.windows import Axis, Pair, Window, batches, blocks, effective
-from tpumlir_core.ir import Array, Operation
-from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.kernel import Kernel, Views
+from tpumlir_core.ir import Array, ElementType, Operation
+from tpumlir_sophgo.arch import align, ceil_div
+from tpumlir_sophgo.kernel import FLOATS, Kernel, LaneImage, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 
@@ -71,14 +72,20 @@ def has_bias(op: Operation) -> bool:
     return len(op.operands) > 2 and op.operands[2] is not None
 
 
-def by_lane(rows: Array) -> Array:
-    """One row a channel -> [lanes in use, groups of lanes x row length]: each channel's row in its lane, compact."""
-    lanes = arch().lanes
-    count, length = rows.shape
-    full = np.zeros((ceil_div(count, lanes) * lanes, length), np.float32)
-    full[:count] = rows
-    used = full.reshape(-1, lanes, length).transpose(1, 0, 2)[: min(count, lanes)]
-    return np.ascontiguousarray(used).reshape(len(used), -1)
+def taps_image(filters: Array, element: ElementType) -> LaneImage:
+    """Filters (output channels, input channels, kernel rows, kernel columns) of F32 numbers as CONV reads them in ``element``."""
+    return filter_image(stored(filters, element), element).view(np.uint8)
+
+
+def rows_image(rows: Array, element: ElementType) -> LaneImage:
+    """Rows of F32 numbers, one a channel, each in its lane in ``element``; filled up to what F32 is aligned to."""
+    image = rows_by_lane(stored(rows, element)).view(np.uint8)
+    return np.pad(image, ((0, 0), (0, -image.shape[1] % F32.bytes)))
+
+
+def rows_bytes(channels: int, length: int, element: ElementType) -> int:
+    """Bytes of a lane that ``rows_image`` makes of so many rows."""
+    return align(ceil_div(channels, arch().lanes) * length * element.bytes, F32.bytes)
 
 
 def refused(op: Any) -> str | None:
@@ -125,9 +132,10 @@ class ChannelGroups:
     ) -> None:
         """One instruction for each group, and for each batch where the result's batches are apart.
 
-        ``out`` has the output channels, ``x`` those of ``needed``; ``filters`` and ``bias`` are as ``by_lane`` lays them out.
+        ``out`` has the output channels, ``x`` those of ``needed``; ``filters`` and ``bias`` are as ``taps_image`` and ``rows_image``
+        lay them out.
         """
-        row = self.inputs * sweep.kernel[0] * sweep.kernel[1] * F32.bytes
+        row = filter_bytes(self.inputs, sweep.kernel[0] * sweep.kernel[1], x.element)
         for target, image, slot in self.calls(out, x):
             e.convolve(target, image, filters + slot * row, None if bias is None else bias + slot * F32.bytes, sweep, accumulate)
 
@@ -145,6 +153,8 @@ class ChannelGroups:
 
 class Convolution(Kernel):
     """What convolutions by any instruction share: their views, filters and biases as constants, tiles along every axis."""
+
+    native = FLOATS
 
     def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
         p = problem(op)
@@ -179,7 +189,7 @@ def activates_apart(op: Any, work: int) -> bool:
 
 def activation_bytes(out: LocalTensor) -> int:
     """Scratch bytes of ``activate_apart``: one block."""
-    return aligned_bytes(arch(), (1, 1, out.shape[2], out.shape[3]), F32)
+    return aligned_bytes(arch(), (1, 1, out.shape[2], out.shape[3]), out.element)
 
 
 def activate_apart(e: Bm1684xEmitter, op: Any, out: LocalTensor, scratch: int, compute: Callable[[LocalTensor, int, int], None]) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight, relu
+from tpumlir_bm1684x.kernels.common import Scratch, is_weight, relu
 from tpumlir_bm1684x.kernels.folding import slice_axis, with_size
-from tpumlir_core.ir import Array, Operation, top
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
+from tpumlir_core.ir import Array, ElementType, Operation, top
+from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, H, LocalTensor, Shape4, W, aligned_bytes
 
 _SHARE_STEPS = 1 << 22  # shares are rounded to this fraction, so that equal ones compare equal
@@ -111,7 +111,7 @@ def resize_axis(e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, axis: int, 
         _repeat_columns(e, out, x, factor)
         return
     size = x.shape[axis] - 1
-    slope, term = s.take(with_size(x.shape, axis, max(size, 1))), s.take(out.shape)
+    slope, term = s.take(with_size(x.shape, axis, max(size, 1)), x.element), s.take(out.shape, x.element)
     if found.share.any():
         e.binary("sub", slope, slice_axis(x, axis, 1, size), slice_axis(x, axis, 0, size))
     for run in find_runs(found):
@@ -125,9 +125,9 @@ def resize_axis(e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, axis: int, 
         e.binary("add", target, product, source)
 
 
-def resize_axis_bytes(source: Shape4, out: Shape4, axis: int) -> int:
+def resize_axis_bytes(source: Shape4, out: Shape4, axis: int, element: ElementType) -> int:
     """Scratch bytes a lane that ``resize_axis`` takes at most."""
-    return aligned_bytes(arch(), with_size(source, axis, max(source[axis] - 1, 1)), F32) + aligned_bytes(arch(), out, F32)
+    return aligned_bytes(arch(), with_size(source, axis, max(source[axis] - 1, 1)), element) + aligned_bytes(arch(), out, element)
 
 
 def _is_repetition(found: Taps, factor: int, size: int) -> bool:
@@ -150,6 +150,8 @@ def _repeat_columns(e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, factor:
 
 class ResizeKernel(Kernel):
     """Interp and Upsample over the last two axes."""
+
+    native = FLOATS
 
     def supports(self, op: Operation) -> str | None:
         if any(v is not None and not is_weight(v) for v in op.operands[1:]):
@@ -177,8 +179,9 @@ class ResizeKernel(Kernel):
     def scratch(self, op: Operation, tile: Tile) -> int:
         x, out = tile.operands[0], tile.results[0].shape
         assert x is not None
-        wide = with_size(x.shape, W, out[3])
-        return aligned_bytes(arch(), wide, F32) + resize_axis_bytes(x.shape, wide, W) + resize_axis_bytes(wide, out, H)
+        wide, element = with_size(x.shape, W, out[3]), x.element
+        axes = resize_axis_bytes(x.shape, wide, W, element) + resize_axis_bytes(wide, out, H, element)
+        return aligned_bytes(arch(), wide, element) + axes
 
     def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
         x, out = tile.operands[0], tile.results[0]
@@ -197,7 +200,7 @@ class ResizeKernel(Kernel):
         elif columns.is_identity(x.shape[3]):
             resize_axis(e, out, x, H, rows, s)
         else:
-            wide = s.take(with_size(x.shape, W, out.shape[3]))
+            wide = s.take(with_size(x.shape, W, out.shape[3]), x.element)
             resize_axis(e, wide, x, W, columns, s)
             resize_axis(e, out, wide, H, rows, s)
         if isinstance(op, top.Upsample):

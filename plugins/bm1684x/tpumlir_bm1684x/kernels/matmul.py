@@ -1,4 +1,5 @@
-"""Matrix products (MatMul), by the CONV instruction: F32 has no other that uses all lanes and execution units.
+"""Matrix products (MatMul), by the CONV instruction: F32 has no other that uses all lanes and execution units, and in 16 bits
+none is faster.
 
 Rows in the lanes: the left matrix, a row a lane, is the filters; the right one, K in the lanes and columns along w, is the
 image; so the result has its rows in the lanes. Few rows and a weight on the right: the left matrix, K in the lanes, is
@@ -7,7 +8,7 @@ one image a row, the transposed weight is the filters; so the result has its col
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,18 +17,21 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.filter_layout import filter_bytes, inputs_per_step
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight, relu
-from tpumlir_bm1684x.kernels.filters import by_lane, has_bias
+from tpumlir_bm1684x.kernels.filters import has_bias, rows_image, taps_image
 from tpumlir_bm1684x.kernels.movement import FITTING
 from tpumlir_core.ir import Array, Operation, WeightStore
 from tpumlir_sophgo.arch import align, ceil_div
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 ONE = Sweep((1, 1))
 FEW_BYTES = 128 << 10  # of a filter: two of them fit a lane
+FULL = 0.9  # share of the multipliers' inputs from which a view of the left operand is good enough
+RESULTS = 4  # of a step of the multipliers in 16 bits
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,19 @@ def shares_weight(op: Any) -> bool:
     return is_weight(op.operands[1]) and prod(product(op).right_batches) == 1
 
 
-class RowsInLanes(Kernel):
+class MatrixKernel(Kernel):
+    """What both formulations share: in 16 bits the bias alone may be stored otherwise, as weights are."""
+
+    native = FLOATS
+
+    def takes(self, op: Any) -> bool:
+        matrices = [op.input, *(v for i, v in enumerate(op.operands[1:2], 1) if i not in self.constant_operands(op)), op.output]
+        bias = op.operands[2].type.element if has_bias(op) else F32
+        element = op.output.type.element
+        return {v.type.element for v in matrices} == {element} and element in self.native and bias in (F32, element)
+
+
+class RowsInLanes(MatrixKernel):
     """A row a lane. A shared weight is laid out as the image (inner in the lanes, columns along w) by ``constants``."""
 
     def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views:
@@ -135,23 +151,26 @@ class RowsInLanes(Kernel):
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         if not shares_weight(op):
             return None
-        columns = out.size[3]
-        rows = np.zeros((product(op).inner, align(columns, 16)), np.float32)
+        columns, element = out.size[3], op.output.type.element
+        rows = np.zeros((product(op).inner, align(columns, arch().eu_bytes // element.bytes)), np.float32)
         rows[:, :columns] = weight_matrix(op, weights)[:, out.start[3] : out.stop[3]]
-        return by_lane(rows).view(np.uint8)
+        return rows_image(rows, element)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
-        return aligned_bytes(arch(), (1, product(op).inner, 1, out.size[3]), F32) if shares_weight(op) else 0
+        return aligned_bytes(arch(), (1, product(op).inner, 1, out.size[3]), op.output.type.element) if shares_weight(op) else 0
 
     def scratch(self, op: Any, tile: Tile) -> int:
-        """Room for one batch of each operand, transposed and, where it is a part of a larger tile, copied before; for the ones."""
-        left, right = _tensor(tile, 0), tile.operands[1]
-        size = aligned_bytes(arch(), (1, arch().lanes, 1, 1), F32) if has_bias(op) else 0
+        """Room for one batch of each operand, transposed and, where it is a part of a larger tile, copied before; for rows filled
+        up; for what the bias takes."""
+        left, right, out = _tensor(tile, 0), tile.operands[1], tile.results[0]
+        size = 0
+        if has_bias(op):
+            size = aligned_bytes(arch(), (1, arch().lanes, 1, 1), F32) if out.element is F32 else _bias_bytes(_tensor(tile, 2), out)
         if _left_transposed(op):
             size += _turned_bytes(left)
         if right is not None and _right_transposed(op):
             size += _turned_bytes(right)
-        return size
+        return size + (aligned_bytes(arch(), _filled_shape(product(op), tile), out.element) if _filled_up(op) else 0)
 
     def least_bytes(self, op: Any) -> int:
         """Bytes a lane of the smallest tile: a row in each lane, or fewer."""
@@ -159,18 +178,16 @@ class RowsInLanes(Kernel):
         _, rows, _, columns = views.results[0]
         out = Box((0, 0, 0, 0), (1, min(rows, arch().lanes), 1, columns if "w" not in self.splits(op, views) else 1))
         boxes = self.input_slices(op, views, out)
-        tensors = [None if box is None else LocalTensor.aligned(arch(), 0, box.size, F32) for box in boxes]
-        y = LocalTensor.aligned(arch(), 0, out.size, F32)
-        constants = aligned_bytes(arch(), (1, product(op).inner, 1, 1), F32) if shares_weight(op) else 0
-        held = sum(aligned_bytes(arch(), t.shape, F32) for t in (*tensors, y) if t is not None)
+        element = op.output.type.element
+        tensors = [None if box is None else LocalTensor.aligned(arch(), 0, box.size, element) for box in boxes]
+        y = LocalTensor.aligned(arch(), 0, out.size, element)
+        constants = aligned_bytes(arch(), (1, product(op).inner, 1, 1), element) if shares_weight(op) else 0
+        held = sum(aligned_bytes(arch(), t.shape, element) for t in (*tensors, y) if t is not None)
         return constants + held + self.scratch(op, Tile(tuple(tensors), (y,), tuple(boxes), out))
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         out, s = tile.results[0], Scratch(tile.scratch)
-        ones = None
-        if has_bias(op):
-            ones = s.take((1, arch().lanes, 1, 1))
-            e.copy(ones, 1.0)
+        multiply = self._multiplier(op, tile, s, e)
         begin = s.top
         for batch in range(out.shape[0]):
             s.top = begin
@@ -178,11 +195,35 @@ class RowsInLanes(Kernel):
             for row in range(0, out.shape[1], arch().lanes):
                 count = min(arch().lanes, out.shape[1] - row)
                 target = out.part(arch(), Box((batch, row, 0, 0), (1, count, 1, out.shape[3])))
-                filters = left.part(arch(), Box((0, row, 0, 0), (1, count, 1, left.shape[3]))).address
-                if ones is not None:
-                    e.convolve(target, _tensor(tile, 2), ones.address, None, ONE)
-                e.convolve(target, right, filters, None, ONE, accumulate=ones is not None)
+                multiply(target, right, left.part(arch(), Box((0, row, 0, 0), (1, count, 1, left.shape[3]))).address)
         relu(op, out, e)
+
+    def _multiplier(self, op: Any, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> Callable[[LocalTensor, LocalTensor, int], None]:
+        """What computes the rows of one group of lanes from the right matrix and the address of their left ones.
+
+        F32 sums go on from the bias, which a convolution by ones brings to all lanes; sums of 16 bits cannot, so it is added.
+        """
+        if not has_bias(op):
+            return lambda target, right, filters: e.convolve(target, right, filters, None, ONE)
+        bias, out = _tensor(tile, 2), tile.results[0]
+        if out.element is F32:
+            ones = s.take((1, arch().lanes, 1, 1))
+            e.copy(ones, 1.0)
+
+            def accumulate(target: LocalTensor, right: LocalTensor, filters: int) -> None:
+                e.convolve(target, bias, ones.address, None, ONE)
+                e.convolve(target, right, filters, None, ONE, accumulate=True)
+
+            return accumulate
+        everywhere = _in_every_lane(bias, out, s, e)
+        sums = s.take(everywhere.shape, out.element)
+
+        def add(target: LocalTensor, right: LocalTensor, filters: int) -> None:
+            part, terms = (x.part(arch(), Box((0, 0, 0, 0), target.shape)) for x in (sums, everywhere))
+            e.convolve(part, right, filters, None, ONE)
+            e.binary("add", target, part, terms)
+
+        return add
 
     def _batch(self, op: Any, tile: Tile, batch: int, s: Scratch, e: Bm1684xEmitter) -> tuple[LocalTensor, LocalTensor]:
         """Left (rows in the lanes) and right matrix (inner in the lanes) of one batch of the tile."""
@@ -191,13 +232,18 @@ class RowsInLanes(Kernel):
         left = _one(tile, 0, n if shared else int(p.source_batches(p.left_batches)[n]))
         if _left_transposed(op):
             left = _turned(left, s, e)
+        if _filled_up(op):
+            filled = s.take(_filled_shape(p, tile), left.element)
+            e.copy(filled, 0.0)
+            e.copy(filled.part(arch(), Box((0, 0, 0, 0), left.shape)), left)
+            left = filled
         if shared:
-            return left, LocalTensor.aligned(arch(), tile.constants, (1, p.inner, 1, tile.out.size[3]), F32)
+            return left, LocalTensor.aligned(arch(), tile.constants, (1, p.inner, 1, tile.out.size[3]), left.element)
         right = _one(tile, 1, int(p.source_batches(p.right_batches)[n]))
         return left, _turned(right, s, e) if _right_transposed(op) else right
 
 
-class ColumnsInLanes(Kernel):
+class ColumnsInLanes(MatrixKernel):
     """Few rows times a weight. The left operand comes with K in the lanes, as a convolution leaves it, or along w; from
     global memory it comes spread over lanes and w, which makes the product a convolution with a kernel as wide as w."""
 
@@ -205,9 +251,11 @@ class ColumnsInLanes(Kernel):
         p = product(op)
         rows = p.total_rows
         seen = known[0] if known else None
-        lanes = next(c for c in range(arch().lanes, 0, -1) if p.inner % c == 0)
-        left = seen if seen is not None and seen[0] == rows else (rows, lanes, 1, p.inner // lanes)
-        return Views((left, *[None] * (len(op.operands) - 1)), ((rows, 1, 1, p.columns),))
+        step = inputs_per_step(op.output.type.element)
+        lanes = next(c for c in range(arch().lanes, 0, -1) if p.inner % c == 0 and (c % step == 0 or c == 1))
+        if seen is None or seen[0] != rows or align(_inputs(seen), step) * FULL > _inputs(seen):
+            seen = (rows, lanes, 1, p.inner // lanes)
+        return Views((seen, *[None] * (len(op.operands) - 1)), ((rows, 1, 1, p.columns),))
 
     def splits(self, op: Operation, views: Views) -> str:
         return "nw"
@@ -228,27 +276,31 @@ class ColumnsInLanes(Kernel):
 
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         columns = slice(out.start[3], out.stop[3])
-        parts = [by_lane(weight_matrix(op, weights)[:, columns].T)]
+        filters = weight_matrix(op, weights)[:, columns].T.reshape(out.size[3], _inputs(views.operands[0]), -1, 1)
+        parts = [taps_image(filters, op.output.type.element)]
         if has_bias(op):
-            parts.append(by_lane(weights[op.operands[2].name].reshape(-1, 1)[columns]))
-        return np.concatenate(parts, axis=1).view(np.uint8)
+            parts.append(rows_image(weights[op.operands[2].name].reshape(-1, 1)[columns], F32))
+        return np.concatenate(parts, axis=1)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
-        return ceil_div(out.size[3], arch().lanes) * (product(op).inner + has_bias(op)) * F32.bytes
+        inputs = _inputs(views.operands[0])
+        size = filter_bytes(inputs, product(op).inner // inputs, op.output.type.element)
+        return ceil_div(out.size[3], arch().lanes) * (size + has_bias(op) * F32.bytes)
 
     def scratch(self, op: Any, tile: Tile) -> int:
         left = _tensor(tile, 0)
         n, _, _, columns = tile.out.size
-        size = aligned_bytes(arch(), (n, columns, 1, 1), F32)
+        size = aligned_bytes(arch(), (n, columns, 1, 1), left.element)
         return size + (_turned_bytes(left) if left.shape[1] == 1 and left.shape[3] > 1 else 0)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         x, out, s = _tensor(tile, 0), tile.results[0], Scratch(tile.scratch)
         n, _, _, columns = out.shape
-        sums = s.take((n, columns, 1, 1))
+        sums = s.take((n, columns, 1, 1), out.element)
         if x.shape[1] == 1 and x.shape[3] > 1:
             x = _turned(x, s, e)
-        bias = tile.constants + ceil_div(columns, arch().lanes) * product(op).inner * F32.bytes
+        size = filter_bytes(x.shape[1], x.shape[2] * x.shape[3], x.element)
+        bias = tile.constants + ceil_div(columns, arch().lanes) * size
         e.convolve(sums, x, tile.constants, bias if has_bias(op) else None, Sweep((x.shape[2], x.shape[3])))
         relu(op, sums, e)
         for row in range(n):
@@ -263,12 +315,13 @@ class MatMulKernel(ChoiceKernel):
 
     def choose(self, op: Any) -> Kernel:
         p = product(op)
-        rows, lanes = p.total_rows, arch().lanes
-        if not shares_weight(op) or _left_transposed(op) or p.inner * F32.bytes > FEW_BYTES:
+        rows, lanes, element = p.total_rows, arch().lanes, op.output.type.element
+        if not shares_weight(op) or _left_transposed(op) or p.inner * element.bytes > FEW_BYTES:
             return self._rows
         if has_bias(op) and not is_weight(op.operands[2]):
             return self._rows
-        by_row, by_column = ceil_div(rows, lanes) * ceil_div(p.columns, 16), rows * ceil_div(p.columns, lanes)
+        results = arch().eu_bytes // F32.bytes if element is F32 else RESULTS
+        by_row, by_column = ceil_div(rows, lanes) * ceil_div(p.columns, results), rows * ceil_div(p.columns, lanes)
         return self._columns if by_column <= by_row else self._rows
 
     def supports(self, op: Any) -> str | None:
@@ -316,19 +369,50 @@ def _range(batches: Array, start: int, count: int) -> tuple[int, int]:
 def _turned_bytes(x: LocalTensor) -> int:
     """Scratch bytes of ``_turned`` for one batch."""
     _, c, h, w = x.shape
-    return aligned_bytes(arch(), (1, w, h, c), F32) + aligned_bytes(arch(), (1, c, h, w), F32)
+    return aligned_bytes(arch(), (1, w, h, c), x.element) + aligned_bytes(arch(), (1, c, h, w), x.element)
 
 
 def _turned(x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
     """c and w exchanged."""
     n, c, h, w = x.shape
     if not x.is_aligned(arch()):
-        part = s.take(x.shape)
+        part = s.take(x.shape, x.element)
         e.copy(part, x)
         x = part
-    out = s.take((n, w, h, c))
+    out = s.take((n, w, h, c), x.element)
     e.transpose(out, x)
     return out
+
+
+def _inputs(view: Shape4 | None) -> int:
+    """Input channels of the product as a convolution, of a left operand with columns in the lanes (``_turned`` from along w)."""
+    assert view is not None
+    return view[3] if view[1] == 1 else view[1]
+
+
+def _filled_up(op: Any) -> bool:
+    """Whether the rows of the left matrix are no whole steps of the multipliers, so that what lies behind them has to be zero."""
+    return bool(product(op).inner % inputs_per_step(op.output.type.element))
+
+
+def _filled_shape(p: Product, tile: Tile) -> Shape4:
+    """One batch of the left matrix with its rows filled up."""
+    return (1, tile.out.size[1], 1, align(p.inner, inputs_per_step(tile.results[0].element)))
+
+
+def _bias_bytes(bias: LocalTensor, out: LocalTensor) -> int:
+    """Scratch bytes of a bias in every lane and of sums to add it to, in 16 bits."""
+    rows = (1, min(out.shape[1], arch().lanes), 1, out.shape[3])
+    return 2 * aligned_bytes(arch(), rows, out.element) + aligned_bytes(arch(), bias.shape, out.element)
+
+
+def _in_every_lane(bias: LocalTensor, out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
+    """A bias (1, 1, 1, columns) in the element type of ``out``, once for each row of a group of lanes."""
+    row = s.take(bias.shape, out.element)
+    e.unary("cast" if bias.element is F32 else "copy", row, bias)
+    wide = s.take((1, min(out.shape[1], arch().lanes), 1, out.shape[3]), out.element)
+    e.lane_broadcast(wide, row)
+    return wide
 
 
 def register(registry: KernelRegistry) -> None:

@@ -2,7 +2,7 @@
 
 Three ways, by what the instruction costs: one PorD over the window; two, over its rows and then its columns (or the other
 way round), which is less work and avoids the dear combination of strides along both axes; and where a tile is a single
-window, its elements folded sixteen abreast.
+window, its elements folded row by row of execution units.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from tpumlir_bm1684x.kernels.windows import (
     swept_input,
     window_box,
 )
-from tpumlir_core.ir import Operation
+from tpumlir_core.ir import ElementType, Operation
 from tpumlir_sophgo.arch import align, ceil_div
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry, Tile, Views
+from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
-SINGLE = 32  # a window of more elements than this is folded sixteen abreast where it stands alone
+SINGLE = 32  # a window of more elements than this is folded by rows of execution units where it stands alone
+FEW_TERMS = 16  # of a window whose average is taken in 16 bits
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,11 @@ def pooling(op: Any) -> Pooling:
 class PoolKernel(Kernel):
     """What both kinds share. Subclasses give the instruction and what stands for the padding."""
 
-    fill: float
+    native = FLOATS
+
+    @abstractmethod
+    def fill(self, element: ElementType) -> float:
+        """What stands for an element outside the input."""
 
     @abstractmethod
     def pool(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, sweep: Sweep, elements: int) -> None:
@@ -104,9 +109,10 @@ class PoolKernel(Kernel):
         p = pooling(op)
         out = Box((0, 0, p.y[2] // 2, p.y[3] // 2), (1, 1, 1, 1))
         needed = p.needed(out)
-        x, y = (LocalTensor.aligned(arch(), 0, box.size, F32) for box in (needed, out))
+        element = op.output.type.element
+        x, y = (LocalTensor.aligned(arch(), 0, box.size, element) for box in (needed, out))
         size = self.scratch(op, Tile((x,), (y,), (needed,), out))
-        return size + sum(aligned_bytes(arch(), box.size, F32) for box in (needed, out))
+        return size + sum(aligned_bytes(arch(), box.size, element) for box in (needed, out))
 
     def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
         p = pooling(op)
@@ -122,13 +128,14 @@ class PoolKernel(Kernel):
         p = pooling(op)
         rows, columns = p.windows(tile.out)
         n, c = tile.out.size[:2]
-        whole = aligned_bytes(arch(), (n, c, rows.extent, columns.extent), F32)
+        element = op.output.type.element
+        whole = aligned_bytes(arch(), (n, c, rows.extent, columns.extent), element)
         if _alone(tile, rows, columns):
-            return whole + aligned_bytes(arch(), (n, c, 2, 16), F32)
+            return whole + aligned_bytes(arch(), (n, c, 2, _abreast(element)), element)
         if p.strided:
-            return whole + aligned_bytes(arch(), (n, c, tile.out.size[2], columns.extent), F32)
-        middle = _plan(p, tile.out.size, rows, columns)
-        return swept_bytes(tile, p.needed(tile.out), rows, columns) + (aligned_bytes(arch(), middle[1], F32) if middle else 0)
+            return whole + aligned_bytes(arch(), (n, c, tile.out.size[2], columns.extent), element)
+        middle = _plan(p, tile.out.size, rows, columns, element)
+        return swept_bytes(tile, p.needed(tile.out), rows, columns) + (aligned_bytes(arch(), middle[1], element) if middle else 0)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         p = pooling(op)
@@ -144,11 +151,11 @@ class PoolKernel(Kernel):
     def _swept(self, p: Pooling, tile: Tile, rows: Window, columns: Window, e: Bm1684xEmitter) -> None:
         """One instruction over the window, or one over its rows and one over its columns."""
         needed = p.needed(tile.out)
-        x, (up, down, left, right) = swept_input(tile, needed, rows, columns, self.fill, e)
+        x, (up, down, left, right) = swept_input(tile, needed, rows, columns, self.fill(tile.results[0].element), e)
         (high, wide), (down_step, right_step) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride)
         over_rows = Sweep((high, 1), (down_step, 1), (up, down, 0, 0))
         over_columns = Sweep((1, wide), (1, right_step), (0, 0, left, right))
-        middle = _plan(p, tile.out.size, rows, columns)
+        middle = _plan(p, tile.out.size, rows, columns, x.element)
         if middle is None:
             whole = Sweep((high, wide), (down_step, right_step), (up, down, left, right))
             self._each(e, tile.results[0], x, whole, high * wide)
@@ -156,7 +163,7 @@ class PoolKernel(Kernel):
         first, second = (over_rows, over_columns) if middle[0] else (over_columns, over_rows)
         n, c, h, w = x.shape
         shape = (n, c, tile.out.size[2], w) if middle[0] else (n, c, h, tile.out.size[3])
-        between = LocalTensor.aligned(arch(), tile.scratch + swept_bytes(tile, needed, rows, columns), shape, F32)
+        between = LocalTensor.aligned(arch(), tile.scratch + swept_bytes(tile, needed, rows, columns), shape, x.element)
         self._each(e, between, x, first, 1)
         self._each(e, tile.results[0], between, second, high * wide)
 
@@ -165,36 +172,37 @@ class PoolKernel(Kernel):
             self.pool(e, target, source, sweep, elements)
 
     def _single(self, p: Pooling, tile: Tile, e: Bm1684xEmitter) -> None:
-        """A single window of many elements: rows of sixteen are folded into one, and that to a single element."""
+        """A single window of many elements: full rows of execution units are folded into one, and that to a single element."""
         elements = p.rows.kernel * p.columns.kernel
         s = Scratch(tile.scratch)
-        wide = self._sixteen_abreast(cut(tile, p.needed(tile.out)), s, e)
-        n, c, h, _ = wide.shape
-        row = s.take((n, c, 1, 16))
+        wide = self._abreast(cut(tile, p.needed(tile.out)), s, e)
+        n, c, h, w = wide.shape
+        row = s.take((n, c, 1, w), wide.element)
         self._each(e, row, wide, Sweep((h, 1)), 1)
-        self._each(e, tile.results[0], row, Sweep((1, 16)), elements)
+        self._each(e, tile.results[0], row, Sweep((1, w)), elements)
 
-    def _sixteen_abreast(self, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
-        """The elements of each channel as rows of sixteen: in place where they fill rows, else a copy, filled up."""
+    def _abreast(self, x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
+        """The elements of each channel as rows of as many as there are execution units: in place where they fill rows, else a
+        copy, filled up."""
         n, c, h, w = x.shape
-        count = h * w
-        shape = (n, c, ceil_div(count, 16), 16)
-        if count % 16 == 0 and x.is_aligned(arch()):
-            return LocalTensor.aligned(arch(), x.address, shape, F32)
-        out = s.take(shape)
-        if count % 16:
-            tail = (n, c, 1, 16 - count % 16)
-            e.copy(out.part(arch(), Box((0, 0, shape[2] - 1, count % 16), tail)), self.fill)
-        e.copy(LocalTensor(out.address, x.shape, F32, (out.strides[0], out.strides[1], w, 1)), x)
+        count, width = h * w, _abreast(x.element)
+        shape = (n, c, ceil_div(count, width), width)
+        if count % width == 0 and x.is_aligned(arch()):
+            return LocalTensor.aligned(arch(), x.address, shape, x.element)
+        out = s.take(shape, x.element)
+        if count % width:
+            tail = (n, c, 1, width - count % width)
+            e.copy(out.part(arch(), Box((0, 0, shape[2] - 1, count % width), tail)), self.fill(x.element))
+        e.copy(LocalTensor(out.address, x.shape, x.element, (out.strides[0], out.strides[1], w, 1)), x)
         return out
 
     def _strided(self, p: Pooling, tile: Tile, rows: Window, columns: Window, e: Bm1684xEmitter) -> None:
         """Strides that the instruction has not: rows, then columns, folded by element-wise instructions."""
         out = tile.results[0]
-        x = pad_into(e, tile.scratch, cut(tile, p.needed(tile.out)), rows, columns, self.fill)
+        x = pad_into(e, tile.scratch, cut(tile, p.needed(tile.out)), rows, columns, self.fill(out.element))
         n, c, h, w = out.shape
-        s = Scratch(tile.scratch + aligned_bytes(arch(), x.shape, F32))
-        between = s.take((n, c, h, x.shape[3]))
+        s = Scratch(tile.scratch + aligned_bytes(arch(), x.shape, x.element))
+        between = s.take((n, c, h, x.shape[3]), x.element)
         self._fold_all(e, between, (every(x, (tap, 0), (p.rows.stride, 1), between.shape) for tap in range(p.rows.kernel)))
         self._fold_all(e, out, (every(between, (0, tap), (1, p.columns.stride), out.shape) for tap in range(p.columns.kernel)))
         self.scale(e, out, p.rows.kernel * p.columns.kernel)
@@ -212,7 +220,8 @@ class PoolKernel(Kernel):
 class MaxPoolKernel(PoolKernel):
     """MaxPool."""
 
-    fill = LOWEST
+    def fill(self, element: ElementType) -> float:
+        return LOWEST[element]
 
     def pool(self, e: Bm1684xEmitter, out: LocalTensor, x: LocalTensor, sweep: Sweep, elements: int) -> None:
         e.max_pool(out, x, sweep)
@@ -228,9 +237,17 @@ class MaxPoolKernel(PoolKernel):
 
 
 class AvgPoolKernel(PoolKernel):
-    """AvgPool: sums divided by the size of the kernel, then what lies at the borders set right."""
+    """AvgPool: sums divided by the size of the kernel, then what lies at the borders set right.
 
-    fill = 0.0
+    In 16 bits sums are rounded term by term, so that only small windows are natively summed up.
+    """
+
+    def takes(self, op: Any) -> bool:
+        p = pooling(op)
+        return super().takes(op) and (op.output.type.element is F32 or p.rows.kernel * p.columns.kernel <= FEW_TERMS)
+
+    def fill(self, element: ElementType) -> float:
+        return 0.0
 
     def supports(self, op: Any) -> str | None:
         if op.count_include_pad and op.pad_value and any(sum(each) for each in op.padding(op.input.shape[2:])):
@@ -284,23 +301,28 @@ def _alone(tile: Tile, rows: Window, columns: Window) -> bool:
     return prod(tile.out.size[2:]) == 1 and rows.size * columns.size > SINGLE and inside > 0
 
 
-def _plan(p: Pooling, out: Shape4, rows: Window, columns: Window) -> tuple[bool, Shape4] | None:
+def _abreast(element: ElementType) -> int:
+    """Elements in a row of execution units."""
+    return arch().eu_bytes // element.bytes
+
+
+def _plan(p: Pooling, out: Shape4, rows: Window, columns: Window, element: ElementType) -> tuple[bool, Shape4] | None:
     """None: one instruction. Else (whether rows come first, the largest shape of what lies between)."""
     n, c, h, w = out
     (high, wide), (down, right) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride)
     if 1 in (high, wide):
         return None
-    down_first = _cycles((high, 1), (down, 1), (h, columns.extent)) + _cycles((1, wide), (1, right), (h, w))
-    right_first = _cycles((1, wide), (1, right), (rows.extent, w)) + _cycles((high, 1), (down, 1), (h, w))
-    if _cycles((high, wide), (down, right), (h, w)) <= min(down_first, right_first):
+    down_first = _cycles((high, 1), (down, 1), (h, columns.extent), element) + _cycles((1, wide), (1, right), (h, w), element)
+    right_first = _cycles((1, wide), (1, right), (rows.extent, w), element) + _cycles((high, 1), (down, 1), (h, w), element)
+    if _cycles((high, wide), (down, right), (h, w), element) <= min(down_first, right_first):
         return None
     # What lies behind the last window may come along, up to the next window's start.
     return (True, (n, c, h, columns.extent + right)) if down_first <= right_first else (False, (n, c, rows.extent + down, w))
 
 
-def _cycles(kernel: Pair, stride: Pair, out: Pair) -> int:
+def _cycles(kernel: Pair, stride: Pair, out: Pair, element: ElementType) -> int:
     """Cycles of a PorD for each batch and group of lanes (tpu-mlir 1.30.2's estimate)."""
-    elements = arch().eu_bytes // F32.bytes
+    elements = _abreast(element)
     steps = out[0] * ceil_div(out[1], elements) if kernel[0] == 1 else align(out[0] * out[1], elements) // elements
     return kernel[0] * kernel[1] * steps * (3 if min(stride) > 1 else 1)
 

@@ -13,7 +13,7 @@ from tpumlir_bm1684x.instructions.conversion import UNSCALED, Scaling
 from tpumlir_bm1684x.kernels import functions as f
 from tpumlir_bm1684x.kernels.common import FunctionKernel, Scratch
 from tpumlir_core.ir import Array, ElementType, Operation
-from tpumlir_sophgo.kernel import KernelRegistry, Tile
+from tpumlir_sophgo.kernel import FLOATS, KernelRegistry, Tile
 from tpumlir_sophgo.tensor import LocalTensor
 
 _ROUNDING = {
@@ -229,7 +229,7 @@ class CopyKernel(FunctionKernel):
     """A copy whose strides are the same on both sides."""
 
     def __init__(self) -> None:
-        super().__init__(lambda op, out, x, s, e: e.copy(out, x))
+        super().__init__(lambda op, out, x, s, e: e.copy(out, x), native=FLOATS)
 
     def supports(self, op: Any) -> str | None:
         dense = tuple(math.prod(op.shape[i + 1 :]) for i in range(len(op.shape)))
@@ -239,7 +239,7 @@ class CopyKernel(FunctionKernel):
 
 def register(registry: KernelRegistry) -> None:
     """Kernels of one operand."""
-    registry.add("tpu.Abs", FunctionKernel(absolute))
+    registry.add("tpu.Abs", FunctionKernel(absolute, native=FLOATS))
     registry.add("tpu.Floor", FunctionKernel(floor))
     registry.add("tpu.Ceil", FunctionKernel(ceil))
     registry.add("tpu.Round", FunctionKernel(nearest))

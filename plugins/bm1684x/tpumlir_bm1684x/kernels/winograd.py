@@ -17,7 +17,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.common import F32, Scratch
-from tpumlir_bm1684x.kernels.filters import by_lane, has_bias, problem
+from tpumlir_bm1684x.kernels.filters import has_bias, problem, rows_image
 from tpumlir_bm1684x.kernels.windows import batches, cut, every, pad_into
 from tpumlir_core.ir import WeightStore
 from tpumlir_sophgo.arch import ceil_div
@@ -52,10 +52,10 @@ def image(op: Any, out: Box, weights: WeightStore) -> LaneImage:
     channels = slice(out.start[1], out.stop[1])
     filters = weights[op.operands[1].name][channels].astype(np.float64)
     taps = (FILTER @ filters @ FILTER.T).transpose(2, 3, 0, 1).reshape(16, *filters.shape[:2]).astype(np.float32)
-    parts = [by_lane(tap) for tap in taps]
+    parts = [rows_image(tap, F32) for tap in taps]
     if has_bias(op):
-        parts.append(by_lane(weights[op.operands[2].name].reshape(-1, 1)[channels]))
-    return np.concatenate(parts, axis=1).view(np.uint8)
+        parts.append(rows_image(weights[op.operands[2].name].reshape(-1, 1)[channels], F32))
+    return np.concatenate(parts, axis=1)
 
 
 def image_bytes(op: Any, out: Box) -> int:

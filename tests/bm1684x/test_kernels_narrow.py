@@ -1,0 +1,152 @@
+"""Kernels that compute in F16 and BF16, on the emulator against numpy, of operands rounded to 16 bits first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.bm1684x.test_kernels_convolution import SWEEP, WEIGHTS, convolutions, plain, transpositions
+from tpumlir_core.ir import ElementType
+
+NARROW = [ElementType.F16, ElementType.BF16]
+BOTH = pytest.mark.parametrize("element", NARROW)
+SUMS = 1.05  # sums are F32 inside: one rounding, and what F32 loses
+
+
+@given(case=convolutions(), element=st.sampled_from(NARROW))
+@SWEEP
+def test_convolutions_of_any_shape(runner: Any, normal: Any, case: dict[str, Any], element: ElementType) -> None:
+    group = case["attributes"]["group"]
+    x = normal(case["batch"], case["inputs"], *case["extents"])
+    filters = normal(case["outputs"], case["inputs"] // group, *case["attributes"]["kernel_shape"])
+    bias = normal(case["outputs"]) if case["bias"] else None
+    depthwise = group > 1 and group == case["inputs"] == case["outputs"]
+    options = {"cut": case["cut"], "loose": case["loose"], **case["attributes"]}
+    runner.check_narrow(element, "tpu.Conv", [x, filters, bias], WEIGHTS, roundings=6 if depthwise else SUMS, **options)
+
+
+@BOTH
+@pytest.mark.parametrize("loose", [False, True])
+@pytest.mark.parametrize("cut", [(), (1, 64, 7, None), (None, None, None, 8)])
+@pytest.mark.parametrize("attributes", [plain(strides=(2, 2)), plain(dilations=(2, 1)), plain(do_relu=True, relu_limit=6.0)])
+def test_depthwise(runner: Any, normal: Any, element: ElementType, cut: Any, loose: bool, attributes: dict[str, Any]) -> None:
+    arrays = [normal(2, 96, 13, 11), normal(96, 1, 3, 3), normal(96)]
+    runner.check_narrow(element, "tpu.Conv", arrays, WEIGHTS, roundings=6, cut=cut, loose=loose, group=96, **attributes)
+
+
+@given(case=transpositions(), element=st.sampled_from(NARROW))
+@SWEEP
+def test_transposed(runner: Any, normal: Any, case: dict[str, Any], element: ElementType) -> None:
+    filters = normal(case["outputs"], case["inputs"], *case["attributes"]["kernel_shape"])
+    bias = normal(case["outputs"] * case["group"]) if case["bias"] else None
+    arrays = [normal(case["batch"], case["inputs"], *case["extents"]), filters, bias]
+    op, _ = runner.operation("tpu.Deconv", arrays, WEIGHTS, element=element, **case["attributes"])
+    if runner.kernels["tpu.Deconv"].takes(op):
+        depthwise = case["group"] == case["inputs"]
+        options = {"cut": case["cut"], "loose": case["loose"], **case["attributes"]}
+        runner.check_narrow(element, "tpu.Deconv", arrays, WEIGHTS, roundings=6 if depthwise else SUMS, **options)
+
+
+@st.composite
+def products(draw: st.DrawFn) -> dict[str, Any]:
+    """Shapes of a small matrix product: the right matrix a weight, or of each batch."""
+    rows, inner, columns = (draw(st.integers(1, high)) for high in (150, 200, 90))
+    batch = draw(st.sampled_from([(), (2,), (3, 1)]))
+    shared = draw(st.booleans())
+    turned = (draw(st.booleans()), draw(st.booleans()))
+    left = (*batch, inner, rows) if turned[0] and batch else (*batch, rows, inner)
+    right = (columns, inner) if turned[1] else (inner, columns)
+    return {
+        "left": left, "right": right if shared else (*batch, *right), "bias": columns if draw(st.booleans()) else 0,
+        "weights": frozenset({1, 2} if shared else {2}), "pieces": draw(st.sampled_from([1, 2])),
+        "attributes": {
+            "left_transpose": turned[0] and bool(batch), "right_transpose": turned[1], "do_relu": draw(st.booleans()),
+        },
+    }
+
+
+@given(case=products(), element=st.sampled_from(NARROW))
+@SWEEP
+def test_matrix_products(runner: Any, normal: Any, case: dict[str, Any], element: ElementType) -> None:
+    bias = normal(case["bias"]) if case["bias"] else None
+    arrays = [normal(*case["left"]), normal(*case["right"]), bias]
+    options = {"pieces": case["pieces"], **case["attributes"]}
+    runner.check_narrow(element, "tpu.MatMul", arrays, case["weights"], roundings=2.5, **options)
+
+
+@BOTH
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("opcode", ["tpu.Add", "tpu.Sub", "tpu.Mul", "tpu.Max", "tpu.Min"])
+def test_arithmetic(runner: Any, normal: Any, element: ElementType, opcode: str, pieces: int) -> None:
+    wide, channel, single = normal(2, 70, 5, 7), normal(1, 70, 1, 1), normal(2, 1, 5, 7)
+    activation = {"do_relu": True} if opcode in ("tpu.Add", "tpu.Sub", "tpu.Mul") else {}
+    runner.check_narrow(element, opcode, [wide, normal(2, 70, 5, 7)], pieces=pieces, **activation)
+    runner.check_narrow(element, opcode, [wide, channel], frozenset({1}), pieces=pieces)
+    runner.check_narrow(element, opcode, [single, wide], pieces=pieces)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("opcode", "attributes"),
+    [
+        ("tpu.AddConst", {"const_val": 1.25}), ("tpu.SubConst", {"const_val": 0.5, "is_reverse": True}),
+        ("tpu.MulConst", {"const_val": -3.0}), ("tpu.MaxConst", {"const_val": 0.25}), ("tpu.MinConst", {"const_val": 0.25}),
+        ("tpu.Relu", {}), ("tpu.Relu", {"relu_limit": 1.0}), ("tpu.LeakyRelu", {"alpha": 0.25}), ("tpu.Abs", {}),
+        ("tpu.Clip", {"min": -1.0, "max": 3.4e38}), ("tpu.HardSigmoid", {"alpha": 0.25, "beta": 0.5}), ("tpu.HardSwish", {}),
+    ],
+)
+def test_functions_of_one_operand(runner: Any, normal: Any, element: ElementType, opcode: str, attributes: dict[str, Any]) -> None:
+    runner.check_narrow(element, opcode, [normal(2, 70, 5, 7)], roundings=4, pieces=2, **attributes)
+
+
+@BOTH
+def test_slopes_and_scales_of_each_channel(runner: Any, normal: Any, element: ElementType) -> None:
+    x, a, b = normal(2, 130, 5, 7), normal(130), normal(130)
+    runner.check_narrow(element, "tpu.PRelu", [x, a.reshape(1, 130, 1, 1)], frozenset({1}), pieces=2)
+    runner.check_narrow(element, "tpu.Scale", [x, a, b], WEIGHTS, roundings=2, pieces=2)
+
+
+@BOTH
+@pytest.mark.parametrize("value", [1e-6, 1e6])
+def test_constants_beyond_f16_are_left_to_f32(runner: Any, normal: Any, element: ElementType, value: float) -> None:
+    op, _ = runner.operation("tpu.MulConst", [normal(3, 4)], element=element, const_val=value)
+    assert runner.kernels["tpu.MulConst"].takes(op) == (element is ElementType.BF16)
+
+
+@BOTH
+@pytest.mark.parametrize("loose", [False, True])
+@pytest.mark.parametrize("opcode", ["tpu.MaxPool", "tpu.AvgPool"])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"kernel_shape": (3, 3), "strides": (2, 2), "pads": (1, 0, 1, 1)}, plain(),
+        plain(kernel_shape=(4, 4), strides=(17, 3)), plain(kernel_shape=(1, 5), pads=(0, 2, 0, 2), do_relu=True),
+    ],
+)
+def test_pooling(runner: Any, normal: Any, element: ElementType, opcode: str, loose: bool, attributes: dict[str, Any]) -> None:
+    if opcode == "tpu.AvgPool":
+        attributes = {"count_include_pad": False, **attributes}
+    runner.check_narrow(element, opcode, [normal(2, 70, 29, 23)], roundings=8, pieces=2, loose=loose, **attributes)
+
+
+WHOLE = plain(kernel_shape=(13, 11), pads=(0, 0, 0, 0))
+
+
+@BOTH
+def test_a_single_large_window(runner: Any, normal: Any, element: ElementType) -> None:
+    runner.check_narrow(element, "tpu.MaxPool", [normal(2, 70, 13, 11)], **WHOLE)
+    op, _ = runner.operation("tpu.AvgPool", [normal(2, 70, 13, 11)], element=element, **WHOLE)
+    assert not runner.kernels["tpu.AvgPool"].takes(op)
+
+
+@BOTH
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("scale", [2.0, 1.5])
+def test_resizing(runner: Any, normal: Any, element: ElementType, mode: str, scale: float) -> None:
+    x = normal(2, 70, 6, 8)
+    shape = (2, 70, int(6 * scale), int(8 * scale))
+    options = {"mode": mode, "scale_h": scale, "scale_w": scale, "coord_mode": "half_pixel"}
+    runner.check_narrow(element, "tpu.Interp", [x, None], roundings=8, results=shape, pieces=2, **options)
