@@ -121,6 +121,21 @@ def calibrate(module: Module, calibration: Calibration, *, session: Session | No
     return calibrate_module(module, calibration, session or Session())
 
 
+def lower(
+    module: Module, *, chip: str, quantize: str = "F32", lowering: LoweringOptions = LoweringOptions(), session: Session | None = None
+) -> Module:
+    """A Top module, which is used up, as a Tpu module for a chip."""
+    session = session or Session()
+    target = session.plugins.get(TARGET, chip)
+    name, quantizer = quantizer_for(quantize, session.plugins)
+    operators = operator_plugins(module, session.plugins)
+    with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
+        lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize, passes=session.passes))
+    makers = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
+    lowered.made_by = dict(sorted({**module.made_by, **lowered.made_by, **makers}.items()))
+    return lowered
+
+
 def deploy(
     module: Module,
     *,
@@ -129,25 +144,23 @@ def deploy(
     lowering: LoweringOptions = LoweringOptions(),
     verification: Verification | None = None,
     expected: Mapping[str, Array] | None = None,
+    save_lowered: Path | None = None,
     session: Session | None = None,
 ) -> Artifact:
     """A Top module as the bytes of the chip's file, with facts about it and, as "seconds", the time of every stage.
 
-    ``expected``: the outputs that it should give on the inputs to verify with; without them an interpreter says. The
-    module is used up: lowering may rewrite it in place.
+    ``expected``: the outputs that it should give on the inputs to verify with; without them an interpreter says.
+    ``save_lowered``: where to write the Tpu module as .mlir, if anywhere. The module is used up: lowering may rewrite it in place.
     """
     session = session or Session()
     target = session.plugins.get(TARGET, chip)
-    name, quantizer = quantizer_for(quantize, session.plugins)
     check_options(module, lowering)
     verification = verification.on(module) if verification is not None else None
     if verification is not None and expected is None:
         expected = expected_outputs(module, verification, session)
-    operators = operator_plugins(module, session.plugins)
-    with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
-        lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize, passes=session.passes))
-    makers = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
-    lowered.made_by = dict(sorted({**module.made_by, **lowered.made_by, **makers}.items()))
+    lowered = lower(module, chip=chip, quantize=quantize, lowering=lowering, session=session)
+    if save_lowered is not None:
+        save_module(lowered, save_lowered)
     if verification is not None and expected is not None:
         verify_lowering(lowered, expected, verification, session)
     with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):

@@ -268,3 +268,8 @@ class Executor(ABC):
         """Tensor name -> array as stored (quantized tensors as integers), for every value of the function.
 
         Raises InputError for inputs that do not fit."""
+
+    def run_each(self, module: Module, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+        """What ``run`` gives, for each of many samples in turn, read one at a time; what does not depend on them is done once."""
+        for inputs in samples:
+            yield self.run(module, inputs)
