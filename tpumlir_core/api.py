@@ -6,8 +6,9 @@
     lower      a quantizer       Top module -> Tpu module         ``deploy``
     compile    a target          Tpu module -> bytes of a file    ``deploy``
     run        a runner          the file on real inputs          ``run``
+    evaluate   all of these      stages on labelled samples       ``evaluate``, ``layer_losses``
 
-``compile`` does all but the last. They raise the classes of ``tpumlir_core.errors`` only. ``save_module`` and
+``compile`` does all but the last two. They raise the classes of ``tpumlir_core.errors`` only. ``save_module`` and
 ``save_artifact`` write results, whole or not at all; ``open_module`` reads a module back. A ``Session`` carries the
 plugins, the seconds of every stage and who watches; without one, each call makes its own.
 """
@@ -29,6 +30,9 @@ from tpumlir_core.checks import (
     verify_import,
     verify_lowering,
 )
+from tpumlir_core.evaluation import Best, Labelled, LayerLoss
+from tpumlir_core.evaluation.networks import open_networks
+from tpumlir_core.evaluation.runs import best_classes, losses
 from tpumlir_core.files import read_head, write_bytes, write_through
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
@@ -197,6 +201,33 @@ def run(
         with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
             return device.run(file, arrays)
     return _run_source(file, inputs, options, dump_all, session)
+
+
+def evaluate(
+    files: Sequence[Path],
+    samples: Sequence[Labelled],
+    *,
+    options: ImportOptions = ImportOptions(),
+    runner: str = "",
+    output: str = "",
+    session: Session | None = None,
+) -> list[Best]:
+    """The best classes of every sample, as each file says: a source model, .mlir at any stage, a compiled file.
+
+    ``tpumlir_core.evaluation.accuracy`` makes shares of them. Samples are read one at a time, images as ``options`` or else the
+    .mlir says; files that do not tell take what the first .mlir does. ``runner`` names the runner of compiled files, ``output``
+    what holds the scores ("": the first output).
+    """
+    session = session or Session()
+    networks = open_networks(files, options, runner, session)
+    return [best_classes(path, network, samples, output, session) for path, network in zip(files, networks, strict=True)]
+
+
+def layer_losses(
+    original: Module, lowered: Module, samples: Sequence[Sample], *, session: Session | None = None
+) -> list[LayerLoss]:
+    """Where a lowered module loses: its tensors beside those of the module that it was made from, what loses most first."""
+    return losses(original, lowered, samples, session or Session())
 
 
 def open_module(path: Path, *, options: ImportOptions = ImportOptions(), session: Session | None = None) -> Module:

@@ -71,6 +71,11 @@ class Frontend(ABC):
         as the source framework itself computes it. Raises UnsupportedError where that framework is not installed."""
         raise UnsupportedError(f"{path}: this frontend cannot run models")
 
+    def run_each(self, path: Path, samples: Iterable[Mapping[str, Array]], options: ImportOptions) -> Iterator[dict[str, Array]]:
+        """The outputs that ``run`` gives, for each of many samples in turn, read one at a time; the model may be read once."""
+        for inputs in samples:
+            yield self.run(path, inputs, options)
+
     def examples(self, folder: Path) -> Sequence[Example]:
         """Small models of the format, written into ``folder``: what the conformance kit tries it on."""
         return ()
