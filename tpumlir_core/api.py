@@ -6,8 +6,9 @@
     lower      a quantizer       Top module -> Tpu module         ``deploy``
     compile    a target          Tpu module -> bytes of a file    ``deploy``
     run        a runner          the file on real inputs          ``run``
+    evaluate   all of these      stages on labelled samples       ``evaluate``, ``layer_losses``
 
-``compile`` does all but the last. They raise the classes of ``tpumlir_core.errors`` only. ``save_module`` and
+``compile`` does all but the last two. They raise the classes of ``tpumlir_core.errors`` only. ``save_module`` and
 ``save_artifact`` write results, whole or not at all; ``open_module`` reads a module back. A ``Session`` carries the
 plugins, the seconds of every stage and who watches; without one, each call makes its own.
 """
@@ -29,6 +30,9 @@ from tpumlir_core.checks import (
     verify_import,
     verify_lowering,
 )
+from tpumlir_core.evaluation import Best, Labelled, LayerLoss
+from tpumlir_core.evaluation.networks import open_networks
+from tpumlir_core.evaluation.runs import best_classes, losses
 from tpumlir_core.files import read_head, write_bytes, write_through
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
@@ -121,6 +125,21 @@ def calibrate(module: Module, calibration: Calibration, *, session: Session | No
     return calibrate_module(module, calibration, session or Session())
 
 
+def lower(
+    module: Module, *, chip: str, quantize: str = "F32", lowering: LoweringOptions = LoweringOptions(), session: Session | None = None
+) -> Module:
+    """A Top module, which is used up, as a Tpu module for a chip."""
+    session = session or Session()
+    target = session.plugins.get(TARGET, chip)
+    name, quantizer = quantizer_for(quantize, session.plugins)
+    operators = operator_plugins(module, session.plugins)
+    with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
+        lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize, passes=session.passes))
+    makers = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
+    lowered.made_by = dict(sorted({**module.made_by, **lowered.made_by, **makers}.items()))
+    return lowered
+
+
 def deploy(
     module: Module,
     *,
@@ -129,25 +148,23 @@ def deploy(
     lowering: LoweringOptions = LoweringOptions(),
     verification: Verification | None = None,
     expected: Mapping[str, Array] | None = None,
+    save_lowered: Path | None = None,
     session: Session | None = None,
 ) -> Artifact:
     """A Top module as the bytes of the chip's file, with facts about it and, as "seconds", the time of every stage.
 
-    ``expected``: the outputs that it should give on the inputs to verify with; without them an interpreter says. The
-    module is used up: lowering may rewrite it in place.
+    ``expected``: the outputs that it should give on the inputs to verify with; without them an interpreter says.
+    ``save_lowered``: where to write the Tpu module as .mlir, if anywhere. The module is used up: lowering may rewrite it in place.
     """
     session = session or Session()
     target = session.plugins.get(TARGET, chip)
-    name, quantizer = quantizer_for(quantize, session.plugins)
     check_options(module, lowering)
     verification = verification.on(module) if verification is not None else None
     if verification is not None and expected is None:
         expected = expected_outputs(module, verification, session)
-    operators = operator_plugins(module, session.plugins)
-    with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
-        lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize, passes=session.passes))
-    makers = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
-    lowered.made_by = dict(sorted({**module.made_by, **lowered.made_by, **makers}.items()))
+    lowered = lower(module, chip=chip, quantize=quantize, lowering=lowering, session=session)
+    if save_lowered is not None:
+        save_module(lowered, save_lowered)
     if verification is not None and expected is not None:
         verify_lowering(lowered, expected, verification, session)
     with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):
@@ -184,6 +201,33 @@ def run(
         with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
             return device.run(file, arrays)
     return _run_source(file, inputs, options, dump_all, session)
+
+
+def evaluate(
+    files: Sequence[Path],
+    samples: Sequence[Labelled],
+    *,
+    options: ImportOptions = ImportOptions(),
+    runner: str = "",
+    output: str = "",
+    session: Session | None = None,
+) -> list[Best]:
+    """The best classes of every sample, as each file says: a source model, .mlir at any stage, a compiled file.
+
+    ``tpumlir_core.evaluation.accuracy`` makes shares of them. Samples are read one at a time, images as ``options`` or else the
+    .mlir says; files that do not tell take what the first .mlir does. ``runner`` names the runner of compiled files, ``output``
+    what holds the scores ("": the first output).
+    """
+    session = session or Session()
+    networks = open_networks(files, options, runner, session)
+    return [best_classes(path, network, samples, output, session) for path, network in zip(files, networks, strict=True)]
+
+
+def layer_losses(
+    original: Module, lowered: Module, samples: Sequence[Sample], *, session: Session | None = None
+) -> list[LayerLoss]:
+    """Where a lowered module loses: its tensors beside those of the module that it was made from, what loses most first."""
+    return losses(original, lowered, samples, session or Session())
 
 
 def open_module(path: Path, *, options: ImportOptions = ImportOptions(), session: Session | None = None) -> Module:

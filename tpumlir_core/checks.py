@@ -67,8 +67,8 @@ def choose_interpreter(plugins: PluginManager) -> str:
 def interpret(module: Module, inputs: Mapping[str, Array], interpreter: str, session: Session) -> dict[str, Array]:
     """Every tensor of a module in real numbers, as an interpreter computes it; "": the best one there is, or for a module that
     stores other than F32 the executor of its chip."""
-    chip = str(module.attributes.get("module.chip", ""))
-    if not interpreter and stores_narrow(module) and _has_executor(chip, session.plugins):
+    chip = "" if interpreter else executor_of(module, session.plugins)
+    if chip:
         return execute(module, inputs, chip, session)
     interpreter = interpreter or choose_interpreter(session.plugins)
     runner = session.plugins.get(INTERPRETER, interpreter)
@@ -91,8 +91,11 @@ def execute(module: Module, inputs: Mapping[str, Array], chip: str, session: Ses
     return {name: to_real(array, types[name]) for name, array in stored.items()}
 
 
-def _has_executor(chip: str, plugins: PluginManager) -> bool:
-    return any(plugin.name == chip and plugin.health is Health.OK for plugin in plugins.plugins(EXECUTOR))
+def executor_of(module: Module, plugins: PluginManager) -> str:
+    """The name of the executor that should run a module: of its chip, where it stores other than F32 and there is one; else ""."""
+    chip = str(module.attributes.get("module.chip", ""))
+    there = any(plugin.name == chip and plugin.health is Health.OK for plugin in plugins.plugins(EXECUTOR))
+    return chip if there and stores_narrow(module) else ""
 
 
 def outputs_of(module: Module, arrays: Mapping[str, Array]) -> dict[str, Array]:

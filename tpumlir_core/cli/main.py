@@ -20,6 +20,7 @@ COMMANDS = {
     "calibrate": "Ranges of a network's tensors on real samples, for INT8.",
     "deploy": "Compile imported MLIR for a chip.",
     "run": "Run a network, MLIR or a compiled file on given inputs.",
+    "eval": "Accuracy of a classifier at each stage on labelled images, and where it is lost.",
     "compare": "Compare the tensors of two .npz files.",
     "info": "What is in a compiled file.",
     "disasm": "The instructions of a compiled file.",

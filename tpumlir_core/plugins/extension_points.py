@@ -71,6 +71,11 @@ class Frontend(ABC):
         as the source framework itself computes it. Raises UnsupportedError where that framework is not installed."""
         raise UnsupportedError(f"{path}: this frontend cannot run models")
 
+    def run_each(self, path: Path, samples: Iterable[Mapping[str, Array]], options: ImportOptions) -> Iterator[dict[str, Array]]:
+        """The outputs that ``run`` gives, for each of many samples in turn, read one at a time; the model may be read once."""
+        for inputs in samples:
+            yield self.run(path, inputs, options)
+
     def examples(self, folder: Path) -> Sequence[Example]:
         """Small models of the format, written into ``folder``: what the conformance kit tries it on."""
         return ()
@@ -268,3 +273,8 @@ class Executor(ABC):
         """Tensor name -> array as stored (quantized tensors as integers), for every value of the function.
 
         Raises InputError for inputs that do not fit."""
+
+    def run_each(self, module: Module, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+        """What ``run`` gives, for each of many samples in turn, read one at a time; what does not depend on them is done once."""
+        for inputs in samples:
+            yield self.run(module, inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ class OnnxFrontend(Frontend):
 
         with named(path):
             return run_source(path, inputs, options)
+
+    def run_each(self, path: Path, samples: Iterable[Mapping[str, Array]], options: ImportOptions) -> Iterator[dict[str, Array]]:
+        from tpumlir_onnx.session import run_source_each
+
+        with named(path):
+            yield from run_source_each(path, samples, options)
 
     def examples(self, folder: Path) -> Sequence[Example]:
         from tpumlir_onnx.examples import write_example

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,22 @@ def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) 
         elif value.name in module.weights:
             tensors[value.name] = module.weights[value.name]
     return tensors
+
+
+def run_source_each(path: Path, samples: Iterable[Mapping[str, Array]], options: ImportOptions) -> Iterator[dict[str, Array]]:
+    """The outputs in the Top module, by name, for each sample; the model is read once, and optimized by onnxruntime."""
+    proto, graph = read_model(path, known_operators())
+    module, importer = import_graph(graph, options, "network")
+    outputs = {value.name for value in module.function.outputs}
+    names = {onnx_name: value.name for onnx_name, value in importer.values.items() if value.name in outputs}
+    produced = {output for node in graph.nodes for output in node.outputs}
+    if importer.custom or not set(names) <= produced:
+        yield from (run_source(path, inputs, options) for inputs in samples)
+        return
+    session = OnnxSession(_with_outputs(proto, graph, names, options), optimize=True)
+    for inputs in samples:
+        arrays = session.run(cast_inputs(graph, importer, inputs), list(names))
+        yield {names[name]: _plain(array) for name, array in zip(names, arrays, strict=True)}
 
 
 def _run_with_custom(model: Any, graph: Graph, importer: Importer, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -83,5 +83,10 @@ def narrow(real: Array, type: TensorType) -> Array:
     if type.quantization is None:
         return real.astype(type.element.numpy)
     scale, zero = type.scaling
-    scaled = real.astype(np.float32) * np.float32(1 / scale) + np.float32(zero)
-    return saturate(np.rint(np.nan_to_num(scaled, nan=0.0)), type.element)
+    scaled = real.astype(np.float32, copy=False) * np.float32(1 / scale)
+    if zero:
+        scaled += np.float32(zero)
+    if scaled.size and np.isnan(scaled.min()):
+        np.nan_to_num(scaled, copy=False, nan=0.0)
+    np.rint(scaled, out=scaled)
+    return saturate(scaled, type.element)

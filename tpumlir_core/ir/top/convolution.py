@@ -10,7 +10,7 @@ import numpy as np
 from tpumlir_core.ir.attributes import F64, I64, AutoPadMode, Flag, I64s, Str
 from tpumlir_core.ir.operation import Array, Operation, op
 from tpumlir_core.ir.top.support import activate, broadcast, elements, float_like, optional, present, present_operands, real, reject
-from tpumlir_core.ir.top.windows import Pads, columns, output_extents, pad_spatial, pads_of, taps
+from tpumlir_core.ir.top.windows import Pads, columns, output_extents, pad_spatial, pads_of, taps, weigh
 from tpumlir_core.ir.types import TensorType
 
 
@@ -99,12 +99,19 @@ class Conv(Operation):
         pads = self.padding(values.shape[2:])
         extents = output_extents(self, values.shape[2:], self.kernel_shape, self.strides, pads, self.steps())
         values = pad_spatial(values, pads, outside)
-        grouped = weights.reshape(self.group, weights.shape[0] // self.group, -1)
-        result = np.empty((values.shape[0], weights.shape[0], math.prod(extents)), values.dtype)
+        result = np.empty((values.shape[0], weights.shape[0], *extents), values.dtype)
         for image, target in zip(values, result, strict=True):
-            cols = columns(image, self.kernel_shape, self.strides, self.steps(), extents)
-            np.matmul(grouped, cols.reshape(self.group, -1, cols.shape[2]), out=target.reshape(self.group, -1, cols.shape[2]))
-        return result.reshape(*result.shape[:2], *extents)
+            if self.group == len(image) == len(target):
+                weigh(image, weights.reshape(self.group, -1), taps(self.kernel_shape, self.strides, self.steps(), extents), target)
+            else:
+                self._multiply(image, weights, target)
+        return result
+
+    def _multiply(self, image: Array, weights: Array, target: Array) -> None:
+        """One padded image's sums as matrix products, a group at a time."""
+        cols = columns(image, self.kernel_shape, self.strides, self.steps(), target.shape[1:])
+        grouped = weights.reshape(self.group, weights.shape[0] // self.group, -1)
+        np.matmul(grouped, cols.reshape(self.group, -1, cols.shape[2]), out=target.reshape(self.group, -1, cols.shape[2]))
 
     def flops(self) -> int:
         filters = self.operands[1]

@@ -9,6 +9,7 @@ A fused activation needs nothing: the result's type saturates where it does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,19 +19,25 @@ from tpumlir_core.ir.top.support import array, present
 from tpumlir_core.ir.types import ElementType, TensorType
 
 _EXACT = 1 << 24  # integers up to here are F32 numbers
-_LARGEST_PRODUCT = 255 * 128
+_LARGEST_VALUE = 255
+"""Magnitude of a stored number."""
 
 
 def requantize(sums: Array, scale: Array, offset: Array, element: ElementType) -> Array:
     """Sums as stored results: product and sum rounded to F32, then to integers, halves to even, and saturated."""
     limits = np.iinfo(element.numpy)
-    real = sums.astype(np.float32) * scale.astype(np.float32) + offset.astype(np.float32)
-    return np.clip(np.rint(real), limits.min, limits.max).astype(element.numpy)
+    real = sums.astype(np.float32, copy=False) * scale.astype(np.float32, copy=False)
+    real += offset.astype(np.float32, copy=False)
+    np.rint(real, out=real)
+    np.clip(real, limits.min, limits.max, out=real)
+    return real.astype(element.numpy)
 
 
-def _exact(values: Array, terms: int) -> Array:
-    """Integers as floats in which a sum of ``terms`` products of 8 bits is exact."""
-    return values.astype(np.float32 if terms * _LARGEST_PRODUCT <= _EXACT else np.float64)
+def _exact_type(weights: Array, outputs: int) -> type[np.floating[Any]]:
+    """Floats in which every sum is exact, in any order: F32 where no output's weights, at axis ``outputs``, can make it too large."""
+    rest = tuple(axis for axis in range(weights.ndim) if weights.ndim == 1 or axis != outputs % weights.ndim)
+    total = np.abs(weights.astype(np.int16)).sum(rest, dtype=np.int64).max(initial=0)
+    return np.float32 if total * _LARGEST_VALUE <= _EXACT else np.float64
 
 
 @op("tpu.QuantizedConv", "input,filter,scale,offset")
@@ -44,8 +51,8 @@ class QuantizedConv(Conv):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         values, weights, scale, offset = (array(inputs, position) for position in range(4))
-        terms = weights[0].size
-        sums = self.sums(_exact(values, terms), _exact(weights, terms), self.input.type.scaling[1])
+        exact = _exact_type(weights, 0)
+        sums = self.sums(values.astype(exact), weights.astype(exact), self.input.type.scaling[1])
         axes = (-1, *(1,) * (sums.ndim - 2))
         return [requantize(sums, scale.reshape(axes), offset.reshape(axes), self.output.type.element)]
 
@@ -61,8 +68,8 @@ class QuantizedMatMul(MatMul):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
         left, right, scale, offset = (array(inputs, position) for position in range(4))
-        terms = left.shape[-2 if self.left_transpose and left.ndim > 1 else -1]
-        sums = self.product(_exact(left, terms), _exact(right, terms))
+        exact = _exact_type(right, -2 if self.right_transpose and right.ndim > 1 else -1)
+        sums = self.product(left.astype(exact), right.astype(exact))
         return [requantize(sums, scale, offset, self.output.type.element)]
 
 
