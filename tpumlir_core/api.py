@@ -33,13 +33,13 @@ from tpumlir_core.files import read_head, write_bytes, write_through
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
 from tpumlir_core.lowering import check_options
-from tpumlir_core.passes import run_pipeline
+from tpumlir_core.passes import Canonicalize, FusePreprocess, run_passes, run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unknown
 from tpumlir_core.plugins.extension_points import Artifact, CalibratedRange, ImportOptions, LoweringOptions
 from tpumlir_core.plugins.operators import operator_plugins
 from tpumlir_core.plugins.provenance import made_by
-from tpumlir_core.preprocess import InputSpec, Preprocess, Sample, compiled_specs, input_specs, read_sample, record_preprocess
+from tpumlir_core.preprocess import InputSpec, Sample, compiled_specs, input_specs, read_sample, record_preprocess
 from tpumlir_core.stages import Session
 
 TEXT_SUFFIX = ".mlir"
@@ -52,6 +52,7 @@ def compile(
     quantize: str = "F32",
     options: ImportOptions = ImportOptions(),
     lowering: LoweringOptions = LoweringOptions(),
+    fuse: FusePreprocess | None = None,
     calibration: Calibration | None = None,
     print_after: Collection[str] = (),
     verification: Verification | None = None,
@@ -71,7 +72,7 @@ def compile(
     if calibration is not None:
         lowering = dataclasses.replace(lowering, calibration=calibrate(module, calibration, session=session))
     return deploy(
-        module, chip=chip, quantize=quantize, lowering=lowering, verification=verification, expected=expected, session=session
+        module, chip=chip, quantize=quantize, lowering=lowering, fuse=fuse, verification=verification, expected=expected, session=session
     )
 
 
@@ -127,19 +128,26 @@ def deploy(
     chip: str,
     quantize: str = "F32",
     lowering: LoweringOptions = LoweringOptions(),
+    fuse: FusePreprocess | None = None,
     verification: Verification | None = None,
     expected: Mapping[str, Array] | None = None,
     session: Session | None = None,
 ) -> Artifact:
     """A Top module as the bytes of the chip's file, with facts about it and, as "seconds", the time of every stage.
 
-    ``expected``: the outputs that it should give on the inputs to verify with; without them an interpreter says. The
-    module is used up: lowering may rewrite it in place.
+    ``fuse``: let the chip do the preprocessing of images, so that the file takes them raw. ``expected``: the outputs that it
+    should give on the inputs to verify with; without them an interpreter says. The module is used up: lowering may rewrite it in
+    place.
     """
     session = session or Session()
     target = session.plugins.get(TARGET, chip)
     name, quantizer = quantizer_for(quantize, session.plugins)
     check_options(module, lowering)
+    if verification is not None and expected is None and (verification.sample or fuse is None):
+        expected = expected_outputs(module, verification.on(module), session)
+    if fuse is not None:
+        with session.stage("fuse preprocessing", module.name):
+            run_passes((fuse, Canonicalize()), module)
     verification = verification.on(module) if verification is not None else None
     if verification is not None and expected is None:
         expected = expected_outputs(module, verification, session)
@@ -180,7 +188,7 @@ def run(
     known = require(RUNNER, runner, file, session.plugins) if runner else recognize(RUNNER, file, session.plugins)
     if known is not None:
         name, device = known
-        arrays = _arrays(inputs, lambda: compiled_specs(file, options.preprocess or Preprocess()))
+        arrays = _arrays(inputs, lambda: compiled_specs(file, options.preprocess))
         with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
             return device.run(file, arrays)
     return _run_source(file, inputs, options, dump_all, session)
