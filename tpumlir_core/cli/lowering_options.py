@@ -30,7 +30,7 @@ def lowering_options(command: Decorated) -> Decorated:
             text_option("--quant-input-list", read_positions, "NUMBERS", "The same for these inputs only, counted from 1: 1,3."),
             text_option("--quant-output-list", read_positions, "NUMBERS", "The same for these outputs only."),
             click.option("--fuse-preprocess", is_flag=True, help="Take raw images of 8 bits: crop, mean, scale and order are the chip's."),
-            click.option("--customization-format", default="", metavar="FORMAT", help=f"Of these images: {_FORMATS}. [default: the input's]"),
+            click.option("--customization-format", default="", metavar="FORMAT", help=f"Of these: {_FORMATS}. [default: the input's]"),
         )
     ):
         command = option(command)

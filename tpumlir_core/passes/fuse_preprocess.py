@@ -24,8 +24,8 @@ class FusePreprocess(Pass):
     """Let the network begin with what its inputs record: crop, order of axes and channels, mean and scale. Resizing stays outside.
 
     The input ``x`` becomes ``x_raw``, resized images of UI8 in a format of ``RAW_FORMATS`` ("": the one that the input records), and
-    ``x`` is what the network computes from it. Raises InputError where no input records preprocessing, UnsupportedError where the format does
-    not suit.
+    ``x`` is what the network computes from it. Raises InputError where no input records preprocessing, UnsupportedError where the
+    format does not suit.
     """
 
     name: ClassVar[str] = "fuse-preprocess"

@@ -24,7 +24,7 @@ from tpumlir_core.preprocess.samples import (
 )
 
 __all__ = [
-    "CHANNEL_FORMATS", "KEEP_RATIO_MODES", "PAD_TYPES", "PIXEL_FORMATS", "RAW_FORMATS", "InputSpec", "Preprocess", "RawFormat", "Sample",
-    "compiled_specs", "input_specs", "is_image", "is_sample_file", "list_samples", "preprocess_note", "raw_format", "read_sample", "read_sample_list",
-    "record_preprocess", "recorded_preprocess",
+    "CHANNEL_FORMATS", "KEEP_RATIO_MODES", "PAD_TYPES", "PIXEL_FORMATS", "RAW_FORMATS", "InputSpec", "Preprocess", "RawFormat",
+    "Sample", "compiled_specs", "input_specs", "is_image", "is_sample_file", "list_samples", "preprocess_note", "raw_format",
+    "read_sample", "read_sample_list", "record_preprocess", "recorded_preprocess",
 ]
