@@ -37,7 +37,7 @@ def noted_preprocess(notes: Mapping[str, Any], name: str) -> tuple[Preprocess | 
     if fields is None:
         return None, None
     try:
-        values = {key: tuple(map(_NUMBERS[key], value)) if key in _NUMBERS else value for key, value in fields.items()}
+        values: dict[str, Any] = {key: tuple(map(_NUMBERS[key], value)) if key in _NUMBERS else value for key, value in fields.items()}
         raw = values.pop(_RAW, "")
         return Preprocess(**values), raw_format(raw) if raw else None
     except (InputError, AttributeError, TypeError, ValueError) as error:

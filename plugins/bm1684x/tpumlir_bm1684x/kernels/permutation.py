@@ -207,7 +207,7 @@ class RepeatKernel(Kernel):
         return frozenset(range(1, len(op.operands)))
 
     def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
-        outer, times, inner = exchanged_axes(op)
+        outer, times, inner = self._sizes(op)
         rest = [None] * (len(op.operands) - 1)
         return Views(((1, outer, 1, inner), *rest), ((1, outer, times, inner),))
 
