@@ -37,13 +37,13 @@ from tpumlir_core.files import read_head, write_bytes, write_through
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
 from tpumlir_core.lowering import check_options
-from tpumlir_core.passes import run_pipeline
+from tpumlir_core.passes import Canonicalize, FusePreprocess, run_passes, run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unknown
 from tpumlir_core.plugins.extension_points import Artifact, CalibratedRange, ImportOptions, LoweringOptions
 from tpumlir_core.plugins.operators import operator_plugins
 from tpumlir_core.plugins.provenance import made_by
-from tpumlir_core.preprocess import InputSpec, Preprocess, Sample, compiled_specs, input_specs, read_sample, record_preprocess
+from tpumlir_core.preprocess import InputSpec, Sample, compiled_specs, input_specs, read_sample, record_preprocess
 from tpumlir_core.stages import Session
 
 TEXT_SUFFIX = ".mlir"
@@ -56,6 +56,7 @@ def compile(
     quantize: str = "F32",
     options: ImportOptions = ImportOptions(),
     lowering: LoweringOptions = LoweringOptions(),
+    fuse: FusePreprocess | None = None,
     calibration: Calibration | None = None,
     print_after: Collection[str] = (),
     verification: Verification | None = None,
@@ -75,7 +76,7 @@ def compile(
     if calibration is not None:
         lowering = dataclasses.replace(lowering, calibration=calibrate(module, calibration, session=session))
     return deploy(
-        module, chip=chip, quantize=quantize, lowering=lowering, verification=verification, expected=expected, session=session
+        module, chip=chip, quantize=quantize, lowering=lowering, fuse=fuse, verification=verification, expected=expected, session=session
     )
 
 
@@ -146,6 +147,7 @@ def deploy(
     chip: str,
     quantize: str = "F32",
     lowering: LoweringOptions = LoweringOptions(),
+    fuse: FusePreprocess | None = None,
     verification: Verification | None = None,
     expected: Mapping[str, Array] | None = None,
     save_lowered: Path | None = None,
@@ -153,12 +155,18 @@ def deploy(
 ) -> Artifact:
     """A Top module as the bytes of the chip's file, with facts about it and, as "seconds", the time of every stage.
 
-    ``expected``: the outputs that it should give on the inputs to verify with; without them an interpreter says.
-    ``save_lowered``: where to write the Tpu module as .mlir, if anywhere. The module is used up: lowering may rewrite it in place.
+    ``fuse``: let the chip do the preprocessing of images, so that the file takes them raw. ``expected``: the outputs that it
+    should give on the inputs to verify with; without them an interpreter says. ``save_lowered``: where to write the Tpu module as
+    .mlir, if anywhere. The module is used up: lowering may rewrite it in place.
     """
     session = session or Session()
     target = session.plugins.get(TARGET, chip)
     check_options(module, lowering)
+    if verification is not None and expected is None and (verification.sample or fuse is None):
+        expected = expected_outputs(module, verification.on(module), session)
+    if fuse is not None:
+        with session.stage("fuse preprocessing", module.name):
+            run_passes((fuse, Canonicalize()), module)
     verification = verification.on(module) if verification is not None else None
     if verification is not None and expected is None:
         expected = expected_outputs(module, verification, session)
@@ -197,7 +205,7 @@ def run(
     known = require(RUNNER, runner, file, session.plugins) if runner else recognize(RUNNER, file, session.plugins)
     if known is not None:
         name, device = known
-        arrays = _arrays(inputs, lambda: compiled_specs(file, options.preprocess or Preprocess()))
+        arrays = _arrays(inputs, lambda: compiled_specs(file, options.preprocess))
         with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
             return device.run(file, arrays)
     return _run_source(file, inputs, options, dump_all, session)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tpumlir_core.cli.calibration_options import calibration_options, take_calibration
-from tpumlir_core.cli.lowering_options import lowering_options, take_lowering_options
+from tpumlir_core.cli.lowering_options import lowering_options, take_fusion, take_lowering_options
 from tpumlir_core.cli.options import (
     FILE,
     check_passes,
@@ -55,6 +55,7 @@ def command(model: Path, output: Path, chip: str, quantize: str, print_after: tu
         quantize=quantize.upper(),
         options=take_import_options(rest),
         lowering=lowering,
+        fuse=take_fusion(rest),
         calibration=calibration,
         print_after=print_after,
         verification=take_verification(rest),

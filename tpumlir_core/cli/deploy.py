@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tpumlir_core.cli.lowering_options import lowering_options, take_lowering_options
+from tpumlir_core.cli.lowering_options import lowering_options, take_fusion, take_lowering_options
 from tpumlir_core.cli.options import FILE, json_option, plugin_option, take_verification, verification_options
 
 
@@ -37,6 +37,7 @@ def command(mlir: Path, chip: str, quantize: str, output: Path, save_mlir: Path 
         chip=chip,
         quantize=quantize.upper(),
         lowering=take_lowering_options(rest),
+        fuse=take_fusion(rest),
         verification=take_verification(rest),
         save_lowered=save_mlir,
         session=run,

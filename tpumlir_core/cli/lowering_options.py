@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tpumlir_core.cli.options import FILE, Decorated, read_positions, text_option
+from tpumlir_core.errors import InputError
 
 if TYPE_CHECKING:
+    from tpumlir_core.passes import FusePreprocess
     from tpumlir_core.plugins.extension_points import LoweringOptions, Positions
 
 
+_FORMATS = "RGB_PLANAR, RGB_PACKED, BGR_PLANAR, BGR_PACKED or GRAYSCALE"
+
+
 def lowering_options(command: Decorated) -> Decorated:
-    """The options that ``take_lowering_options`` reads."""
+    """The options that ``take_lowering_options`` and ``take_fusion`` read."""
     for option in reversed(
         (
             click.option("--calibration-table", type=FILE, help="Ranges of the tensors, for INT8; `tpumlir calibrate` makes it."),
@@ -24,6 +29,8 @@ def lowering_options(command: Decorated) -> Decorated:
             click.option("--quant-output", is_flag=True, help="The same for outputs."),
             text_option("--quant-input-list", read_positions, "NUMBERS", "The same for these inputs only, counted from 1: 1,3."),
             text_option("--quant-output-list", read_positions, "NUMBERS", "The same for these outputs only."),
+            click.option("--fuse-preprocess", is_flag=True, help="Take raw images of 8 bits: crop, mean, scale and order are the chip's."),
+            click.option("--customization-format", default="", metavar="FORMAT", help=f"Of these: {_FORMATS}. [default: the input's]"),
         )
     ):
         command = option(command)
@@ -44,6 +51,16 @@ def take_lowering_options(values: dict[str, Any]) -> LoweringOptions:
         quant_inputs=_take_positions(values, "quant_input"),
         quant_outputs=_take_positions(values, "quant_output"),
     )
+
+
+def take_fusion(values: dict[str, Any]) -> FusePreprocess | None:
+    """Take ``--fuse-preprocess`` and ``--customization-format`` out of a command's arguments."""
+    from tpumlir_core.passes import FusePreprocess
+
+    wanted, customization_format = values.pop("fuse_preprocess"), values.pop("customization_format")
+    if customization_format and not wanted:
+        raise InputError("--customization-format says what images --fuse-preprocess takes; give that too")
+    return FusePreprocess(customization_format) if wanted else None
 
 
 def _take_positions(values: dict[str, Any], name: str) -> Positions:

@@ -17,6 +17,7 @@ from tpumlir_core.passes.framework import Observer, Pass, PassRegistry, Pipeline
 from tpumlir_core.passes.fuse_activations import FuseActivations
 from tpumlir_core.passes.fuse_linear import FuseLinear
 from tpumlir_core.passes.fuse_pads import FusePads
+from tpumlir_core.passes.fuse_preprocess import FusePreprocess
 from tpumlir_core.passes.infer_shapes import InferShapes
 from tpumlir_core.passes.insertion import Insert
 from tpumlir_core.passes.recognize import RecognizePatterns
@@ -24,8 +25,8 @@ from tpumlir_core.passes.rewriting import Rewriter, rewrite
 
 __all__ = [
     "Canonicalize", "CastIntegers", "DecomposeUnsupported", "EliminateDead", "FoldConstants", "FuseActivations", "FuseLinear",
-    "FusePads", "InferShapes", "Insert", "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns", "Rewriter",
-    "builtin_registry", "decompose", "rewrite", "run_passes", "run_pipeline",
+    "FusePads", "FusePreprocess", "InferShapes", "Insert", "Observer", "Pass", "PassRegistry", "PipelineOptions", "RecognizePatterns",
+    "Rewriter", "builtin_registry", "decompose", "rewrite", "run_passes", "run_pipeline",
 ]
 
 
@@ -33,8 +34,8 @@ def builtin_registry() -> PassRegistry:
     """A new registry with the passes and pipelines of the core."""
     registry = PassRegistry()
     registry.register(
-        Canonicalize, CastIntegers, DecomposeUnsupported, EliminateDead, FoldConstants, FuseActivations, FuseLinear, FusePads, InferShapes,
-        RecognizePatterns,
+        Canonicalize, CastIntegers, DecomposeUnsupported, EliminateDead, FoldConstants, FuseActivations, FuseLinear, FusePads,
+        FusePreprocess, InferShapes, RecognizePatterns,
     )
     registry.register_pipeline("optimize", _optimize)
     registry.register_pipeline("prepare", _prepare)
@@ -49,7 +50,7 @@ def _optimize(options: PipelineOptions) -> Sequence[Pass]:
 
 
 def _prepare(options: PipelineOptions) -> Sequence[Pass]:
-    return (CastIntegers(), DecomposeUnsupported(options.supported), FoldConstants(), EliminateDead())
+    return (CastIntegers(options.supported), DecomposeUnsupported(options.supported), FoldConstants(), EliminateDead())
 
 
 def decompose(module: Module, supported: Callable[[Operation], bool]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,14 +19,21 @@ INDEX_OPERANDS = frozenset(
 )
 
 
+def _nothing(op: Operation) -> bool:
+    """The predicate of a target that reads no integers."""
+    return False
+
+
 @dataclass(frozen=True)
 class CastIntegers(Pass):
     """Insert a Cast (or rewrite a weight) where an operation with a float result has an integer operand that is no index.
 
-    Top operations compute in floats whatever the element type of their operands; a target's kernels need not.
+    Top operations compute in floats whatever the element type of their operands; a target's kernels need not. ``reads``: whether
+    one does of an operation as it is; it is asked about numbers of 8 bits only, such as images are.
     """
 
     name: ClassVar[str] = "cast-integers"
+    reads: Callable[[Operation], bool] = _nothing
 
     def run(self, module: Module) -> bool:
         names = {v.name for v in module.function.values()}
@@ -34,7 +42,7 @@ class CastIntegers(Pass):
         for op in module.function.operations:
             operations.append(op)
             for value in list(op.results):
-                users = [] if value.type.element.is_float else [use for use in value.uses if _computes(*use)]
+                users = [] if value.type.element.is_float else [use for use in value.uses if self._needs_floats(value, *use)]
                 if not users:
                     continue
                 name = f"{value.name}_f32"
@@ -48,6 +56,9 @@ class CastIntegers(Pass):
                     user.set_operand(position, cast.output)
         module.function.operations = operations
         return changed
+
+    def _needs_floats(self, value: Value, user: Operation, position: int) -> bool:
+        return _computes(user, position) and not (value.type.element.bytes == 1 and self.reads(user))
 
 
 def _computes(user: Operation, position: int) -> bool:

@@ -67,18 +67,19 @@ class Rewriter:
         name = self.fresh(base)
         stored = np.ascontiguousarray(array, dtype=element.numpy).reshape(np.shape(array))
         self.module.weights[name] = stored
-        return self._place(Weight.create([], [(name, TensorType(stored.shape, element))])).output
+        return self.place(Weight.create([], [(name, TensorType(stored.shape, element))])).output
 
     def insert(self, cls: type[OpT], operands: Sequence[Value | None], name: str, **attributes: Any) -> OpT:
         """A new operation of one result before the anchor. ``name`` is taken as it is: a name of :meth:`fresh`, or of a result
         that the rule then replaces."""
-        return self._place(cls.create(operands, [name], **attributes))
+        return self.place(cls.create(operands, [name], **attributes))
 
     def remake(self, op: OpT, operands: Sequence[Value | None], name: str, **changes: Any) -> OpT:
         """A copy of ``op`` with other operands and some attributes changed."""
         return self.insert(type(op), operands, name, **{**op.attributes(), **changes})
 
-    def _place(self, op: OpT) -> OpT:
+    def place(self, op: OpT) -> OpT:
+        """Put a detached operation before the anchor."""
         assert self.anchor is not None
         self._before.setdefault(self.anchor, []).append(op)
         self.touched[op] = None

@@ -11,7 +11,8 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.ir import Array
-from tpumlir_core.preprocess.options import Preprocess
+from tpumlir_core.preprocess.options import Preprocess, crop_offsets
+from tpumlir_core.preprocess.raw import RawFormat
 from tpumlir_core.preprocess.resize import resize
 
 _MODES = {"bgr": "RGB", "rgb": "RGB", "gray": "L", "rgba": "RGBA"}
@@ -31,6 +32,21 @@ def image_input(path: Path, shape: Sequence[int], preprocess: Preprocess) -> Arr
     if batch * image.size != np.prod(shape):
         raise InputError(f"{path}: {preprocess.pixel_format} images make {[batch, *image.shape]}, the input is {list(shape)}")
     return np.ascontiguousarray(np.broadcast_to(image, (batch, *image.shape))).reshape(tuple(shape))
+
+
+def raw_image(path: Path, shape: Sequence[int], preprocess: Preprocess, raw: RawFormat) -> Array:
+    """An image as uint8 in the shape of an input that takes raw ones; each item of a batch is the same.
+
+    Of ``preprocess`` only the resizing counts. Raises InputError for what does not fit.
+    """
+    if len(shape) != 4:
+        raise InputError(f"{path}: the input of shape {list(shape)} takes no image; give its array in an .npz")
+    height, width = shape[1:3] if raw.packed else shape[2:]
+    pixels = _fit(decode(path, raw.pixel_format), preprocess, height, width)
+    image = pixels if raw.packed else pixels.transpose(2, 0, 1)
+    if image.shape != tuple(shape[1:]):
+        raise InputError(f"{path}: {raw.name} images make {[shape[0], *image.shape]}, the input is {list(shape)}")
+    return np.ascontiguousarray(np.broadcast_to(image, shape))
 
 
 def decode(path: Path, pixel_format: str) -> Array:
@@ -86,9 +102,7 @@ def _fit(pixels: Array, preprocess: Preprocess, height: int, width: int) -> Arra
         resized = _letterbox(pixels, *target, preprocess)
     else:
         resized = _cover(pixels, *target)
-    top, left = resized.shape[0] // 2 - height // 2, resized.shape[1] // 2 - width // 2
-    if min(top, left) < 0:
-        raise InputError(f"resize_dims {list(target)} are smaller than the input, {height}x{width}")
+    top, left = crop_offsets(resized.shape[:2], (height, width))
     return resized[top : top + height, left : left + width]
 
 

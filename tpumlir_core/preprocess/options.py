@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,11 @@ class Preprocess:
         """Channels of an image in ``pixel_format``."""
         return {"gray": 1, "rgba": 4}.get(self.pixel_format, 3)
 
+    @property
+    def channel_order(self) -> str:
+        """One letter for each channel of an image, in the network's order."""
+        return "g" if self.pixel_format == "gray" else self.pixel_format
+
     def attributes(self) -> dict[str, Any]:
         """The attributes of ``top.Input`` that say so, under the reference's names; all of them, as its reader wants."""
         given = {name: getattr(self, name) for name in _NAMES if name != "resize_dims"}
@@ -61,6 +66,14 @@ class Preprocess:
 
 
 _NAMES = tuple(Preprocess.__dataclass_fields__)
+
+
+def crop_offsets(size: Sequence[int], wanted: Sequence[int]) -> tuple[int, int]:
+    """Where the middle of an image begins: row and column. Raises InputError for an image that is smaller than what is wanted."""
+    top_, left = size[0] // 2 - wanted[0] // 2, size[1] // 2 - wanted[1] // 2
+    if min(top_, left) < 0:
+        raise InputError(f"resize_dims {list(size)} are smaller than the input, {wanted[0]}x{wanted[1]}")
+    return top_, left
 
 
 def _require(name: str, value: str, choices: Collection[str]) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from tpumlir_core.errors import InputError
 from tpumlir_core.files import read_head, read_npy, read_npz
-from tpumlir_core.interpreter import network_inputs
-from tpumlir_core.ir import Array, Module, top
-from tpumlir_core.preprocess.images import image_input
+from tpumlir_core.ir import Array, ElementType, Module, top
+from tpumlir_core.preprocess.images import image_input, raw_image
 from tpumlir_core.preprocess.options import Preprocess, recorded_preprocess
+from tpumlir_core.preprocess.raw import RawFormat, raw_format
 
 IMAGE_SUFFIXES = (".bmp", ".jfif", ".jpeg", ".jpg", ".png")
 SAMPLE_SUFFIXES = (".npz", ".npy", *IMAGE_SUFFIXES)
@@ -27,18 +27,23 @@ Sample = tuple[Path, ...]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What an input takes: its name and shape, and how an image becomes that."""
+    """What an input takes: its name and shape, and how an image becomes that; ``raw``: it takes images of 8 bits as they are."""
 
     name: str
     shape: tuple[int, ...]
     preprocess: Preprocess
+    raw: RawFormat | None = None
 
 
 def input_specs(module: Module, preprocess: Preprocess | None = None) -> list[InputSpec]:
     """What the inputs of a module take; images as it records, unless ``preprocess`` says otherwise."""
-    owners = [(value, value.owner) for value in network_inputs(module)]
-    recorded = ((value, recorded_preprocess(owner) if isinstance(owner, top.Input) else Preprocess()) for value, owner in owners)
-    return [InputSpec(value.name, value.shape, preprocess or known) for value, known in recorded]
+    return [_spec(operation, preprocess) for operation in module.function.operations if isinstance(operation, top.Input)]
+
+
+def _spec(operation: top.Input, preprocess: Preprocess | None) -> InputSpec:
+    value, name = operation.output, operation.customization_format
+    raw = raw_format(name) if name and value.type.element is ElementType.UI8 else None
+    return InputSpec(value.name, value.shape, preprocess or recorded_preprocess(operation), raw)
 
 
 def is_image(path: Path) -> bool:
@@ -88,6 +93,8 @@ def read_sample(sample: Sample, inputs: Sequence[InputSpec]) -> Mapping[str, Arr
 def _read_input(path: Path, spec: InputSpec) -> Array:
     if is_image(path):
         read_head(path)
+        if spec.raw is not None:
+            return raw_image(path, spec.shape, spec.preprocess, spec.raw)
         return image_input(path, spec.shape, spec.preprocess)
     array = read_npy(path)
     if array.size != np.prod(spec.shape):

@@ -16,11 +16,12 @@ from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptio
 from tpumlir_core.precision import STORED, storage_modes
 from tpumlir_core.storage_lowering import Storage
 from tpumlir_int8 import lookups, products
-from tpumlir_int8.policy import JOINING, LOOKED_UP, PRODUCTS, follows, kind, may_be_quantized
+from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, kind, may_be_quantized
 from tpumlir_int8.products import can_be_lowered
 from tpumlir_int8.ranges import after_relu, storage_of
 
 INT8 = "INT8"
+STORED_IN_8_BITS = (ElementType.UI8, ElementType.SI8)
 
 
 @dataclass
@@ -89,7 +90,9 @@ def _leave_float(operation: Operation, plan: Plan, options: LoweringOptions) -> 
 def _storages(operation: Operation, plan: Plan, options: LoweringOptions) -> list[Storage] | None:
     """How the results are stored when done in 8 bits; None where that cannot be."""
     inputs = [value for value in operation.operands if is_float_tensor(value)]
-    if not may_be_quantized(operation) or not inputs or any(value not in plan.quantized for value in inputs):
+    if not may_be_quantized(operation) or any(value not in plan.quantized for value in inputs):
+        return None
+    if not inputs and not _reads_images(operation):
         return None
     if kind(operation) in PRODUCTS and not can_be_lowered(operation):
         return None
@@ -102,6 +105,12 @@ def _storages(operation: Operation, plan: Plan, options: LoweringOptions) -> lis
             return None
         found.append(storage_of(_activated(operation, range_), options.asymmetric))
     return found
+
+
+def _reads_images(operation: Operation) -> bool:
+    """Whether something is calculated from numbers that have 8 bits already."""
+    images = [v for v in operation.operands if v is not None and not isinstance(v.owner, Weight) and v.type.element in STORED_IN_8_BITS]
+    return kind(operation) in POINTWISE and bool(images)
 
 
 def _followed(operation: Operation, plan: Plan) -> list[Storage] | None:

@@ -14,6 +14,7 @@ from tpumlir_core.ir import ElementType, Module, Operation, Value
 from tpumlir_core.ir.operator import Operator
 from tpumlir_core.lowering import retyped
 from tpumlir_core.plugins.extension_points import Artifact, Instruction, Profile, Target
+from tpumlir_core.preprocess import preprocess_note
 from tpumlir_sophgo import inspection
 from tpumlir_sophgo.check import Footprint, GlobalLayout, check_streams
 from tpumlir_sophgo.cost import Chip
@@ -125,7 +126,7 @@ class SophgoTarget(Target):
         layers = LayerTable.of(module.function.operations, program.emitter.commands)
         return BmodelNet(
             module.name, self.runtime_name, inputs, outputs, memoryview(program.constants), program.constants_base, program.memory_base,
-            program.memory_bytes, tuple(groups), notes={NOTE: layers.note(), **provenance},
+            program.memory_bytes, tuple(groups), notes={NOTE: layers.note(), **provenance, **preprocess_note(module)},
         )
 
     def _facts(self, program: Program, data: bytes) -> dict[str, Any]:

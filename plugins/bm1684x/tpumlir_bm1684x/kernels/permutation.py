@@ -11,6 +11,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.movement import FITTING, place
+from tpumlir_bm1684x.kernels.planes import PlanesKernel
 from tpumlir_bm1684x.kernels.strided import dense_strides
 from tpumlir_core.ir import Operation, top
 from tpumlir_sophgo.kernel import EVERY_ELEMENT, Kernel, KernelRegistry, Tile, Views, default_view
@@ -34,6 +35,15 @@ def merged_axes(shape: Sequence[int], order: Sequence[int]) -> tuple[list[int], 
     return [prod(shape[i] for i in run) for run in sorted(runs)], [place_of[run[0]] for run in runs]
 
 
+def exchanged_axes(op: Operation) -> tuple[int, int, int] | None:
+    """(n, a, b) of a permutation that exchanges the last two (merged) axes; None for any other."""
+    assert isinstance(op, top.Permute)
+    sizes, order = merged_axes(op.input.shape, op.order)
+    if order == [1, 0]:
+        return 1, sizes[0], sizes[1]
+    return (sizes[0], sizes[1], sizes[2]) if order == [0, 2, 1] else None
+
+
 class TransposeKernel(Kernel):
     """Exchange of the last two (merged) axes, across the lanes: (n, c, 1, w) becomes (n, w, 1, c)."""
 
@@ -42,10 +52,10 @@ class TransposeKernel(Kernel):
     def supports(self, op: Operation) -> str | None:
         if not op.output.type.elements:
             return "an empty result"
-        return None if self._sizes(op) else "a permutation that is no exchange of the last axes, in place"
+        return None if exchanged_axes(op) else "a permutation that is no exchange of the last axes, in place"
 
     def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
-        sizes = self._sizes(op)
+        sizes = exchanged_axes(op)
         assert sizes is not None
         n, c, w = sizes
         operand = (n, c, 1, w)
@@ -85,13 +95,6 @@ class TransposeKernel(Kernel):
     def _ready(source: LocalTensor) -> bool:
         return source.lane == 0 and source.is_aligned(arch())
 
-    @staticmethod
-    def _sizes(op: Operation) -> tuple[int, int, int] | None:
-        assert isinstance(op, top.Permute)
-        sizes, order = merged_axes(op.input.shape, op.order)
-        if order == [1, 0]:
-            return 1, sizes[0], sizes[1]
-        return (sizes[0], sizes[1], sizes[2]) if order == [0, 2, 1] else None
 
 
 class InnerPermuteKernel(Kernel):
@@ -179,9 +182,11 @@ class PermuteKernel(ChoiceKernel):
     """Permutations inside local memory: within the lanes, or an exchange of the last axes across them."""
 
     def __init__(self) -> None:
-        self._inner, self._across = InnerPermuteKernel(), TransposeKernel()
+        self._inner, self._across, self._planes = InnerPermuteKernel(), TransposeKernel(), PlanesKernel(exchanged_axes)
 
     def choose(self, op: Any) -> Kernel:
+        if self._planes.suits(op):
+            return self._planes
         return self._inner if self._across.supports(op) is not None and self._inner.suits(op) else self._across
 
 
