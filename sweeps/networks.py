@@ -1,7 +1,8 @@
-"""Whole networks, from their files to the emulator, compared with onnxruntime: `python -m sweeps.networks [NAME...]`.
+"""Whole networks, from their files to the emulator, compared with onnxruntime: `python -m sweeps.networks [--mode M] [NAME...]`.
 
-A NAME is a part of a network's name. Each network is compiled by the command, in a process of its own, whose processor time
-and peak memory are the figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs.
+A NAME is a part of a network's name. In INT8 a network is calibrated on the very inputs that it runs on, by the largest
+magnitudes. Each network is compiled by the command, in a process of its own, whose processor time and peak memory are the
+figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ import numpy as np
 from bench.children import run
 from sweeps.models import NETWORKS, Network
 from tpumlir_core import api
+from tpumlir_core.checks import interpret
 from tpumlir_core.errors import TpumlirError
-from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_core.plugins.extension_points import CalibratedRange, ImportOptions
 from tpumlir_core.stages import Session
+from tpumlir_core.tables import TableOrigin, write_calibration_table
 from tpumlir_core.verify import compare_tensors
 
 CHIP = "bm1684x"
-COSINE, EUCLID = 0.9999, 0.99
-"""Least similarities to onnxruntime."""
+LEAST = {"F32": (0.9999, 0.99), "F16": (0.999, 0.95), "BF16": (0.99, 0.85), "INT8": (0.95, 0.70)}
+"""Least cosine and euclidean similarity to onnxruntime, by mode."""
 MEMORY_FACTOR, MEMORY_ALLOWANCE = 2, 300e6
 """Peak memory may be so many times the weights, and so many bytes more."""
 RESULTS = Path("results")
@@ -67,8 +70,8 @@ class Finding:
     similarities: list[Similarity] = field(default_factory=list)
 
 
-def measure(network: Network, folder: Path) -> Finding:
-    """Compile a network, run it, compare it."""
+def measure(network: Network, folder: Path, mode: str = "F32") -> Finding:
+    """Compile a network in a mode, run it, compare it."""
     finding = Finding(network.name, network.shape)
     try:
         source = network.file()
@@ -77,17 +80,23 @@ def measure(network: Network, folder: Path) -> Finding:
         return finding
     try:
         compiled = folder / "network.bmodel"
-        _compile(network, source, compiled, finding)
-        _compare(network, source, compiled, finding)
+        _compile(network, source, compiled, finding, mode)
+        _compare(network, source, compiled, finding, mode)
     except TpumlirError as error:
         finding.fault = str(error)
     return finding
 
 
-def _compile(network: Network, source: Path, compiled: Path, finding: Finding) -> None:
+def _compile(network: Network, source: Path, compiled: Path, finding: Finding, mode: str) -> None:
     shapes = json.dumps([network.shape])
+    how = ["--quantize", mode]
+    if mode == "INT8":
+        table, origin = compiled.with_suffix(".table"), TableOrigin(network.name, "max", len(network.inputs))
+        write_calibration_table(table, _ranges(network, source), origin)
+        how += ["--calibration-table", str(table)]
     tool = Path(sys.executable).with_name("tpumlir")
-    usage = run([tool, "compile", source, "-o", compiled, "--chip", CHIP, "--input-shapes", shapes, "--json"], compiled.parent, os.environ)
+    command = [tool, "compile", source, "-o", compiled, "--chip", CHIP, *how, "--input-shapes", shapes, "--json"]
+    usage = run(command, compiled.parent, os.environ)
     facts: dict[str, Any] = json.loads((compiled.parent / "tpumlir.log").read_text())
     finding.tiu_instructions, finding.dma_instructions = facts["instructions"]["tiu"], facts["instructions"]["dma"]
     finding.bytes = facts["bytes"]
@@ -95,7 +104,23 @@ def _compile(network: Network, source: Path, compiled: Path, finding: Finding) -
     finding.peak_bytes = usage.peak
 
 
-def _compare(network: Network, source: Path, compiled: Path, finding: Finding) -> None:
+def _ranges(network: Network, source: Path) -> dict[str, CalibratedRange]:
+    """The range of every tensor over all kinds of inputs."""
+    session = Session()
+    module = api.transform(source, options=ImportOptions(input_shapes=(network.shape,)), session=session)
+    name = next(op.name for op in module.function.operations if op.opcode == "top.Input")
+    found: dict[str, CalibratedRange] = {}
+    for draw in network.inputs.values():
+        arrays = interpret(module, {name: draw(network.shape, np.random.default_rng(SEED))}, "", session)
+        for tensor, array in arrays.items():
+            low, high = float(array.min(initial=0)), float(array.max(initial=0))
+            known = found.get(tensor, CalibratedRange(0.0, low, high))
+            low, high = min(low, known.low), max(high, known.high)
+            found[tensor] = CalibratedRange(max(-low, high, 1e-5), low, high)
+    return found
+
+
+def _compare(network: Network, source: Path, compiled: Path, finding: Finding, mode: str) -> None:
     session = Session()
     options = ImportOptions(input_shapes=(network.shape,))
     module = api.transform(source, options=options, session=session)
@@ -113,7 +138,8 @@ def _compare(network: Network, source: Path, compiled: Path, finding: Finding) -
         report = compare_tensors(ours, expected)
         cosine, euclid = report.cosine, report.euclid
         finding.similarities.append(Similarity(kind, cosine, euclid, seconds))
-        if ours.keys() != expected.keys() or math.isnan(cosine + euclid) or cosine < COSINE or euclid < EUCLID:
+        least = LEAST[mode]
+        if ours.keys() != expected.keys() or math.isnan(cosine + euclid) or cosine < least[0] or euclid < least[1]:
             finding.fault = f"on {kind} input: cosine {cosine:.7f}, euclidean similarity {euclid:.5f}"
 
 
@@ -121,18 +147,21 @@ def main() -> int:
     """Measure, write results/networks.json and .md, print a line a network; 1 when one is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks whose name contains this; default: all")
-    names = parser.parse_args().names
+    parser.add_argument("--mode", choices=LEAST, default="F32")
+    options = parser.parse_args()
+    names, mode = options.names, options.mode
     warnings.simplefilter("ignore")
     findings = []
     for network in NETWORKS:
         if not names or any(name in network.name for name in names):
             with tempfile.TemporaryDirectory() as folder:
-                findings.append(measure(network, Path(folder)))
+                findings.append(measure(network, Path(folder), mode))
             print(_line(findings[-1]), flush=True)
     if not names:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "networks.json").write_text(json.dumps([asdict(finding) for finding in findings], indent=1) + "\n")
-        (RESULTS / "networks.md").write_text(_table(findings))
+        stem = "networks" if mode == "F32" else f"networks-{mode.lower()}"
+        (RESULTS / f"{stem}.json").write_text(json.dumps([asdict(finding) for finding in findings], indent=1) + "\n")
+        (RESULTS / f"{stem}.md").write_text(_table(findings, mode))
     return int(any(finding.fault for finding in findings))
 
 
@@ -144,9 +173,9 @@ def _line(finding: Finding) -> str:
     return f"{finding.network}: {verdict}: {finding.processor_seconds} s, {finding.peak_bytes / 1e6:.0f} MB; {similar}"
 
 
-def _table(findings: Sequence[Finding]) -> str:
+def _table(findings: Sequence[Finding], mode: str) -> str:
     lines = [
-        "# Whole networks on the BM1684X, F32, against onnxruntime",
+        f"# Whole networks on the BM1684X, {mode}, against onnxruntime",
         "",
         "Processor time and peak memory of the whole command `tpumlir compile`; the similarities are the worst output's.",
         "",
