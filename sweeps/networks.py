@@ -95,7 +95,7 @@ def _compile(network: Network, source: Path, compiled: Path, finding: Finding, m
         write_calibration_table(table, _ranges(network, source), origin)
         how += ["--calibration-table", str(table)]
     tool = Path(sys.executable).with_name("tpumlir")
-    command = [tool, "compile", source, "-o", compiled, "--chip", CHIP, *how, "--input-shapes", shapes, "--json"]
+    command: list[str | Path] = [tool, "compile", source, "-o", compiled, "--chip", CHIP, *how, "--input-shapes", shapes, "--json"]
     usage = run(command, compiled.parent, os.environ)
     facts: dict[str, Any] = json.loads((compiled.parent / "tpumlir.log").read_text())
     finding.tiu_instructions, finding.dma_instructions = facts["instructions"]["tiu"], facts["instructions"]["dma"]
