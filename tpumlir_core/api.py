@@ -74,6 +74,8 @@ def compile(
         module, computed = _import(model, options, "", print_after, verification, session)
         expected = outputs_of(module, computed) if verification is not None else None
     if calibration is not None:
+        if verification is not None and expected is None:
+            expected = expected_outputs(module, verification.on(module), session)  # before its weights change
         lowering = dataclasses.replace(lowering, calibration=calibrate(module, calibration, session=session))
     return deploy(
         module, chip=chip, quantize=quantize, lowering=lowering, fuse=fuse, verification=verification, expected=expected, session=session
@@ -121,7 +123,7 @@ def _record(module: Module, options: ImportOptions) -> None:
 def calibrate(module: Module, calibration: Calibration, *, session: Session | None = None) -> dict[str, CalibratedRange]:
     """The range of every tensor of a Top module, from samples: what LoweringOptions and calibration tables take.
 
-    Samples are run one at a time, so memory does not grow with their number.
+    Samples are run one at a time, so memory does not grow with their number. At high effort weights of the module may change.
     """
     return calibrate_module(module, calibration, session or Session())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tpumlir_core.interpreter import matched_inputs
 from tpumlir_core.ir import Array, ElementType, Module
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins import CALIBRATOR, INTERPRETER
-from tpumlir_core.plugins.extension_points import CalibratedRange
+from tpumlir_core.plugins.extension_points import CalibratedRange, Effort
 from tpumlir_core.preprocess import InputSpec, Sample, input_specs, read_sample
 from tpumlir_core.stages import Session
 
@@ -30,18 +31,31 @@ class Calibration:
 
     ``samples``: of each its files (an .npz with all inputs, or an image or .npy for each), or its arrays by input; they are read
     one at a time. ``method`` names the calibrator, ``interpreter`` what computes the tensors ("": the best one there is).
+    Above low ``effort`` the calibrator refines the ranges with all the tensors of the first ``tuned`` samples, which are kept for
+    that; at high effort it may change the module's weights.
     """
 
     samples: Sequence[Sample | Mapping[str, Array]]
     method: str = DEFAULT_METHOD
     interpreter: str = DEFAULT_INTERPRETER
+    effort: Effort = Effort.LOW
+    tuned: int = 5
 
 
 def calibrate_module(module: Module, wanted: Calibration, session: Session) -> dict[str, CalibratedRange]:
-    """Tensor name -> range, in the network's order, for every float tensor of a Top module that is no weight."""
+    """Tensor name -> range, in the network's order, for every float tensor of a Top module that is no weight.
+
+    At high effort the weights of the module may have changed afterwards.
+    """
     calibrator = session.plugins.get(CALIBRATOR, wanted.method)
     with session.stage(STAGE, module.name), session.plugins.calling(CALIBRATOR, wanted.method, "calibrate"):
-        return dict(calibrator.calibrate(_ahead(_tensors(module, wanted, session))))
+        ranges = calibrator.calibrate(_ahead(_tensors(module, wanted, session)))
+    if wanted.effort is Effort.LOW:
+        return dict(ranges)
+    few = list(_tensors(module, dataclasses.replace(wanted, samples=wanted.samples[: wanted.tuned]), session))
+    interpreter = session.plugins.get(INTERPRETER, wanted.interpreter or choose_interpreter(session.plugins))
+    with session.stage("refine ranges", module.name), session.plugins.calling(CALIBRATOR, wanted.method, "refine"):
+        return dict(calibrator.refine(module, ranges, few, interpreter, wanted.effort))
 
 
 def _ahead(items: Iterator[Item]) -> Iterator[Item]:

@@ -119,6 +119,14 @@ FAULTS = (
         "stays in Top", "quantizer", 'lowered = to_tpu(module, target.name, "F32")', "lowered = module", "lowers to Tpu", ("is still top.",)
     ),
     # --- calibrators
+    Fault(
+        "refine forgets tensors",
+        "calibrator",
+        "    def calibrate(self",
+        "    def refine(self, *given):\n        return {}\n\n    def calibrate(self",
+        "refines in bounds",
+        ("refine gives ranges for []",),
+    ),
     Fault("threshold of zero", "calibrator", "LEAST = 1e-5", "LEAST = 0.0", "gives every range", ("the threshold of zeros is",)),
     Fault(
         "writes to samples",

@@ -65,7 +65,7 @@ def test_the_command_says_what_failed(site: Any, tmp_path: Path, tpumlir: Any, m
     result = tpumlir("plugins", "check", "bad-command")
     assert (result.returncode, result.stderr) == (1, "")
     assert "  failed  gives every range: calibrate: the threshold of zeros is" in result.stdout
-    assert "8 passed, 1 failed, 0 skipped" in result.stdout
+    assert "9 passed, 1 failed, 0 skipped" in result.stdout
     report = json.loads(tpumlir("plugins", "check", "bad-command", "--kind", "calibrator", "--json").stdout)
     assert not report["passed"]
     assert [one["check"] for one in report["plugins"][0]["checks"] if one["state"] == "failed"] == ["gives every range"]

@@ -22,6 +22,11 @@ def calibration_options(command: Decorated) -> Decorated:
             click.option("--data-list", type=FILE, help="File with a sample a line: the file of each input, separated by commas."),
             click.option("--input-num", type=click.IntRange(0), default=0, help="How many of the samples to use; default: all."),
             click.option("--method", "--cali-method", default="", help="The calibrator, as `tpumlir plugins list` names it; default: mse."),
+            click.option(
+                "--effort", type=click.Choice(["low", "normal", "high"]), default="low", show_default=True,
+                help="normal: ranges are tuned on what operations make of them; high: biases are corrected as well.",
+            ),
+            click.option("--tune-num", type=click.IntRange(1), default=5, show_default=True, help="Samples that are used for that."),
         )
     ):
         command = option(command)
@@ -31,13 +36,15 @@ def calibration_options(command: Decorated) -> Decorated:
 def take_calibration(values: dict[str, Any]) -> Calibration | None:
     """Take the values of ``calibration_options`` out of a command's arguments and list the samples; None where none are named."""
     from tpumlir_core.calibration import DEFAULT_METHOD, Calibration
+    from tpumlir_core.plugins.extension_points import Effort
     from tpumlir_core.preprocess import list_samples, read_sample_list
 
     folder: Path | None = values.pop("dataset")
     listed: Path | None = values.pop("data_list")
     count, method = values.pop("input_num"), values.pop("method") or DEFAULT_METHOD
+    effort, tuned = Effort(values.pop("effort")), values.pop("tune_num")
     if folder is not None and listed is not None:
         raise InputError("--dataset and --data-list both name samples; give one of them")
     if folder is not None:
-        return Calibration(list_samples(folder, count), method)
-    return None if listed is None else Calibration(read_sample_list(listed, count), method)
+        return Calibration(list_samples(folder, count), method, effort=effort, tuned=tuned)
+    return None if listed is None else Calibration(read_sample_list(listed, count), method, effort=effort, tuned=tuned)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,14 @@ class CalibratedRange:
     high: float
 
 
+class Effort(Enum):
+    """How much time calibration may take."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
 class Calibrator(ABC):
     """Chooses the range of every tensor from what it holds on real inputs."""
 
@@ -111,6 +120,20 @@ class Calibrator(ABC):
     def calibrate(self, tensors: Iterable[Mapping[str, Array]]) -> Mapping[str, CalibratedRange]:
         """Tensor name -> range. ``tensors`` gives, for every sample, every tensor of the network by name; it is walked once,
         as all of it may not fit into memory, and must not be written to. Raises InputError where there is no sample."""
+
+    def refine(
+        self,
+        module: Module,
+        ranges: Mapping[str, CalibratedRange],
+        samples: Sequence[Mapping[str, Array]],
+        interpreter: Interpreter,
+        effort: Effort,
+    ) -> Mapping[str, CalibratedRange]:
+        """Better ranges than ``calibrate`` found, with all tensors of a few samples at hand; not asked for at LOW effort.
+
+        At HIGH effort it may rewrite weights of ``module`` in place, never its operations. ``interpreter`` runs what it wants to
+        try. By default the ranges stay."""
+        return ranges
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tpumlir_core.errors import InputError
+from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.ir import Array
-from tpumlir_core.plugins.extension_points import CalibratedRange, Calibrator
+from tpumlir_core.ir.text import print_module
+from tpumlir_core.plugins.extension_points import CalibratedRange, Calibrator, Effort
 from tpumlir_core.testing.kit import Check, CheckFailed, Subject, only_errors, require
+from tpumlir_core.testing.networks import ranges, small_networks
 
 SAMPLES = 4
 
@@ -60,6 +63,22 @@ def calibrates_the_same_twice(subject: Subject) -> None:
         require(first[name] == second[name], f"calibrate: the range of {name} is {second[name]} the second time, was {first[name]}")
 
 
+def refines_in_bounds(subject: Subject) -> None:
+    """``refine`` gives a range for every tensor that had one, and changes no weight below high effort, and never an operation."""
+    sample = small_networks()["a convolution"]
+    tensors = NumpyInterpreter().run(sample.module, sample.inputs)
+    weights = {name: sample.module.weights[name].copy() for name in sample.module.weights}
+    before = print_module(sample.module)
+    for effort in (Effort.NORMAL, Effort.HIGH):
+        found = subject.extension.refine(sample.module, ranges(sample), [tensors], NumpyInterpreter(), effort)
+        require(set(found) == set(tensors), f"refine gives ranges for {sorted(found)}, those given are of {sorted(tensors)}")
+        low = [name for name, one in found.items() if not (math.isfinite(one.threshold) and one.threshold > 0)]
+        require(not low, f"refine: the threshold of {', '.join(low)} is not above 0")
+        changed = [name for name, array in weights.items() if not np.array_equal(array, sample.module.weights[name])]
+        require(effort is Effort.HIGH or not changed, f"refine changes the weights {', '.join(changed)} at {effort.value} effort")
+        require(print_module(sample.module) == before, "refine changes the operations of the network")
+
+
 def refuses_no_samples(subject: Subject) -> None:
     """No sample, and numbers that are none, raise InputError."""
     with only_errors(subject, "calibrate(no samples)", InputError):
@@ -84,5 +103,6 @@ CHECKS = (
     Check("gives every range", gives_every_range),
     Check("walks once", walks_once),
     Check("calibrates the same twice", calibrates_the_same_twice),
+    Check("refines in bounds", refines_in_bounds),
     Check("refuses no samples", refuses_no_samples),
 )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tpumlir_core.errors import InputError
-from tpumlir_core.ir import Array
-from tpumlir_core.plugins.extension_points import CalibratedRange, Calibrator
+from tpumlir_core.ir import Array, Module
+from tpumlir_core.plugins.extension_points import CalibratedRange, Calibrator, Effort, Interpreter
 from tpumlir_int8.collectors import Collector, Divergence, Gauss, Laplace, Largest, Percentile, SquaredError
+from tpumlir_int8.tuning import correct_biases, tuned
 
 
 class StreamingCalibrator(Calibrator):
-    """Keeps a collector for each tensor while it walks over the samples, and no tensor."""
+    """Keeps a collector for each tensor while it walks over the samples, and no tensor. Thresholds are tuned at normal effort,
+    and biases corrected as well at high effort."""
 
     def calibrate(self, tensors: Iterable[Mapping[str, Array]]) -> Mapping[str, CalibratedRange]:
         kept: dict[str, Collector] = {}
@@ -27,6 +29,19 @@ class StreamingCalibrator(Calibrator):
         if not kept:
             raise InputError("there is no sample to calibrate on; give at least one input")
         return {name: found.range(place / len(kept)) for place, (name, found) in enumerate(kept.items())}
+
+    def refine(
+        self,
+        module: Module,
+        ranges: Mapping[str, CalibratedRange],
+        samples: Sequence[Mapping[str, Array]],
+        interpreter: Interpreter,
+        effort: Effort,
+    ) -> Mapping[str, CalibratedRange]:
+        better = tuned(module, ranges, samples, interpreter)
+        if effort is Effort.HIGH:
+            correct_biases(module, better, samples, interpreter)
+        return better
 
     @abstractmethod
     def collector(self) -> Collector:

@@ -1,0 +1,126 @@
+"""Tuning and bias correction against the same arithmetic written apart, in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Command
+from tpumlir_core import api
+from tpumlir_core.calibration import Calibration
+from tpumlir_core.interpreter import NumpyInterpreter
+from tpumlir_core.ir import Array, Function, Module, TensorType, WeightStore, top
+from tpumlir_core.plugins.extension_points import CalibratedRange, Effort
+from tpumlir_core.tables import read_calibration_table
+from tpumlir_int8.tuning import alone, correct_biases, stored_values, tuned
+
+random = np.random.default_rng(11)
+FILTERS = random.standard_normal((6, 5, 1, 1)).astype(np.float32)
+BIASES = random.standard_normal((1, 6, 1, 1)).astype(np.float32)
+
+
+def network(relu: bool = True) -> Module:
+    """y = relu(conv1x1(x)): a matrix product over channels."""
+    fed = top.Input.create([], [("x", TensorType((1, 5, 4, 4)))])
+    weights = [top.Weight.create([], [("f", TensorType(FILTERS.shape))]), top.Weight.create([], [("b", TensorType(BIASES.shape))])]
+    operands = [fed.output, *(weight.output for weight in weights)]
+    conv = top.Conv.create(operands, ["y"], kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0), do_relu=relu)
+    store = WeightStore()
+    store["f"], store["b"] = FILTERS.copy(), BIASES.copy()
+    return Module("net", Function("main", [fed, *weights, conv], [conv.output]), store)
+
+
+def samples(count: int = 4) -> list[dict[str, Array]]:
+    """All tensors of some samples; a few values lie far out."""
+    inputs = [random.standard_normal((1, 5, 4, 4)).astype(np.float32) for _ in range(count)]
+    for array in inputs:
+        array[0, 0, 0, 0] = 4.0
+    return [NumpyInterpreter().run(network(), {"x": array}) for array in inputs]
+
+
+def rounded(values: Array, step: float, least: int, most: int) -> Array:
+    return np.clip(np.rint(values.astype(np.float64) / step), least, most) * step
+
+
+def convolved(x: Array, threshold: float, biases: Array) -> Array:
+    """The convolution of 8-bit numbers, before the ReLU."""
+    steps = np.abs(FILTERS).max(axis=(1, 2, 3)) / 127
+    filters = np.stack([rounded(one, step, -127, 127) for one, step in zip(FILTERS, steps, strict=True)])[:, :, 0, 0]
+    return np.einsum("oc,nchw->nohw", filters, rounded(x, threshold / 127, -128, 127)) + biases
+
+
+def off(threshold: float, tensors: list[dict[str, Array]]) -> float:
+    """How far the results are off, relative to themselves, summed over samples."""
+    results = [np.maximum(convolved(sample["x"], threshold, BIASES), 0) for sample in tensors]
+    return float(sum(np.linalg.norm(y - sample["y"]) / np.linalg.norm(sample["y"]) for y, sample in zip(results, tensors, strict=True)))
+
+
+@pytest.mark.parametrize("threshold", [0.5, 2.0, 4.0])
+def test_the_tuned_threshold_errs_least_of_all_that_are_tried(threshold: float) -> None:
+    tensors = samples()
+    low, high = min(float(s["x"].min()) for s in tensors), max(float(s["x"].max()) for s in tensors)
+    ranges = {"x": CalibratedRange(threshold, low, high), "y": CalibratedRange(1.0, 0.0, 1.0)}
+    found = tuned(network(), ranges, tensors, NumpyInterpreter())
+    trials = [threshold, *np.linspace(0.7 * threshold, max(-low, high, threshold), 21)]
+    assert off(found["x"].threshold, tensors) == pytest.approx(min(off(trial, tensors) for trial in trials), rel=1e-4)
+    assert (found["x"].low, found["x"].high, found["y"]) == (low, high, ranges["y"])
+
+
+def test_corrected_biases_keep_the_mean_of_every_channel() -> None:
+    module, tensors = network(), samples()
+    correct_biases(module, {"x": CalibratedRange(1.0, -3.0, 4.0)}, tensors, NumpyInterpreter())
+    exact = np.concatenate([np.einsum("oc,nchw->nohw", FILTERS[:, :, 0, 0], s["x"].astype(np.float64)) + BIASES for s in tensors])
+    stored = np.concatenate([convolved(s["x"], 1.0, module.weights["b"]) for s in tensors])
+    np.testing.assert_allclose(stored.mean(axis=(0, 2, 3)), exact.mean(axis=(0, 2, 3)), atol=1e-5)
+    assert np.abs(module.weights["b"] - BIASES).max() > 1e-3
+    assert module.weights["b"].dtype == np.float32
+
+
+def test_biases_that_others_take_stay() -> None:
+    module = network()
+    conv = module.function.operations[-1]
+    second = top.AddConst.create([conv.operands[2]], ["z"], const_val=0.0)
+    module.function.operations.insert(-1, second)
+    correct_biases(module, {"x": CalibratedRange(1.0, -3.0, 4.0)}, samples(), NumpyInterpreter())
+    np.testing.assert_array_equal(module.weights["b"], BIASES)
+
+
+def test_stored_values_are_those_of_eight_bits() -> None:
+    values = np.array([-5.0, -1.0, 0.11, 0.52, 1.0, 7.0], np.float32)
+    np.testing.assert_allclose(stored_values(values, CalibratedRange(1.0, -1.0, 1.0)), rounded(values, 1 / 127, -128, 127), rtol=1e-6)
+    np.testing.assert_allclose(stored_values(values, CalibratedRange(1.0, 0.0, 1.0)), rounded(values, 1 / 255, 0, 255), rtol=1e-6)
+
+
+def test_a_product_alone_is_what_it_was_in_the_network() -> None:
+    (sample,) = samples(1)
+    part = alone(network().function.operations[-1], network(), quantized=False, activation=True)
+    np.testing.assert_array_equal(NumpyInterpreter().run(part, {"x": sample["x"]})["y"], sample["y"])
+    without = alone(network().function.operations[-1], network(), quantized=False, activation=False)
+    assert NumpyInterpreter().run(without, {"x": sample["x"]})["y"].min() < 0
+
+
+@pytest.mark.parametrize(("effort", "changed"), [(Effort.LOW, False), (Effort.NORMAL, False), (Effort.HIGH, True)])
+def test_weights_change_at_high_effort_only(effort: Effort, changed: bool) -> None:
+    module = network()
+    api.calibrate(module, Calibration([{"x": sample["x"]} for sample in samples()], "kl", effort=effort))
+    assert bool(np.abs(module.weights["b"] - BIASES).max() > 0) is changed
+    np.testing.assert_array_equal(module.weights["f"], FILTERS)
+
+
+def test_the_command_writes_what_it_changes(tmp_path: Path, tpumlir: Command) -> None:
+    api.save_module(network(), tmp_path / "work/net.mlir")
+    (tmp_path / "work/data").mkdir()
+    for index, sample in enumerate(samples()):
+        np.save(tmp_path / f"work/data/{index}.npy", sample["x"])
+    refused = tpumlir("calibrate", "net.mlir", "--dataset", "data", "--effort", "high", "-o", "table")
+    assert (refused.returncode, "--save-mlir" in refused.stderr) == (2, True)
+    wanted = ["--effort", "high", "--tune-num", "3", "--save-mlir", "new.mlir"]
+    done = tpumlir("calibrate", "net.mlir", "--dataset", "data", *wanted, "-o", "table")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "work/table").read_text()
+    assert "# sample number: 4\n" in text
+    assert "# tune number: 3\n" in text
+    assert set(read_calibration_table(tmp_path / "work/table")) == {"x", "y"}
+    assert np.abs(api.open_module(tmp_path / "work/new.mlir").weights["b"] - BIASES).max() > 0
