@@ -61,7 +61,9 @@ class ArithmeticInstructions(Emitter):
         self._arithmetic(f"{operation}_sat", out, values, tensors)
 
     def divide(self, out: LocalTensor, a: LocalTensor | float, b: LocalTensor | float) -> None:
-        """``out = a / b``; infinite where b is 0, and (unlike IEEE) where b is infinite; NaN for 0 / 0."""
+        """``out = a / b`` in F32; infinite where b is 0, and (unlike IEEE) where b is infinite; NaN for 0 / 0."""
+        if out.element is not ElementType.F32:
+            raise InternalError(f"no division gives {out.element.value}")
         self.binary("div", out, a, b, rounding=DIVIDE_STEPS)
 
     def select(self, relation: str, out: LocalTensor, a: LocalTensor | float, b: LocalTensor | float, yes: float) -> None:

@@ -1,9 +1,13 @@
-"""Special functions (SFU) and the fused linear function (LIN). All tensors are in the standard layout."""
+"""Special functions (SFU) and the fused linear function (LIN). All tensors are in the standard layout.
+
+Floats of any size, of one type, but for the root. Each product and each sum is rounded to it.
+"""
 
 from __future__ import annotations
 
 from tpumlir_bm1684x.instructions.common import COMPACT, PRECISION, constant_bits
 from tpumlir_core.errors import InternalError
+from tpumlir_core.ir import ElementType
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.tensor import Box, LocalTensor
 
@@ -22,7 +26,9 @@ class SpecialInstructions(Emitter):
         self._special("taylor_4x", out, x, values, [coefficients])
 
     def reciprocal_sqrt(self, out: LocalTensor, x: LocalTensor) -> None:
-        """``out = 1 / sqrt(x)``; a large finite number where x is 0."""
+        """``out = 1 / sqrt(x)``; a large finite number where x is 0. F32 alone: 16 bits come out wrong ("CModel, measured")."""
+        if x.element is not ElementType.F32 or out.element is not ElementType.F32:
+            raise InternalError(f"no reciprocal square root of {x.element.value}")
         self._special("rsqrt", out, x, {"opd2_n_str": NEWTON_STEPS}, [])
 
     def linear(self, out: LocalTensor, x: LocalTensor, scale: LocalTensor | float, bias: LocalTensor | float) -> None:
