@@ -17,7 +17,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import filter_bytes
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
-from tpumlir_bm1684x.kernels import winograd
+from tpumlir_bm1684x.kernels import folded_rows, winograd
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, relu
 from tpumlir_bm1684x.kernels.depthwise import DepthwiseConvolution
@@ -34,6 +34,7 @@ from tpumlir_bm1684x.kernels.filters import (
     rows_image,
     taps_image,
 )
+from tpumlir_bm1684x.kernels.folded_rows import FoldedRows
 from tpumlir_bm1684x.kernels.windows import aligned_span, batches, cut, pad_into, padded_shape, sweepable, window_box
 from tpumlir_core.ir import WeightStore
 from tpumlir_sophgo.arch import ceil_div
@@ -145,18 +146,22 @@ class WinogradConvolution(DenseConvolution):
 
 
 class ConvKernel(ChoiceKernel):
-    """Conv: depthwise where every channel is a group of its own; by Winograd's minimal filtering where that pays; else dense."""
+    """Conv: depthwise where every channel is a group of its own; by Winograd's minimal filtering, or with the rows of the kernel folded
+    into the channels, where that pays; else dense."""
 
     def __init__(self) -> None:
         self._dense = DenseConvolution()
         self._depthwise = DepthwiseConvolution()
         self._winograd = WinogradConvolution()
+        self._folded = FoldedRows()
 
     def choose(self, op: Any) -> Kernel:
         depthwise = op.group > 1 and op.group == op.input.shape[1] == op.output.shape[1] and not problem(op).tapwise
         if depthwise:
             return self._depthwise
-        return self._winograd if op.output.type.element is F32 and winograd.pays(op) else self._dense
+        if op.output.type.element is F32:
+            return self._winograd if winograd.pays(op) else self._dense
+        return self._folded if folded_rows.pays(op) else self._dense
 
     def supports(self, op: Any) -> str | None:
         if op.inserts is not None and any(op.inserts):

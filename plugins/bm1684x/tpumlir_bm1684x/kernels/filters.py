@@ -176,7 +176,7 @@ class Convolution(Kernel):
 
 # --- fused activation ---------------------------------------------------------------------------------------------------
 
-CHEAP = 128  # multiply-adds a result up to which the cycles of its activation matter
+CHEAP = {4: 128, 2: 512}  # multiply-adds a result up to which the cycles of its activation matter, by bytes of an element
 
 
 def activates_apart(op: Any, work: int) -> bool:
@@ -184,7 +184,7 @@ def activates_apart(op: Any, work: int) -> bool:
 
     In place an element-wise instruction costs twice the cycles (tpu-mlir 1.30.2's estimate).
     """
-    return bool(op.do_relu) and work <= CHEAP
+    return bool(op.do_relu) and work <= CHEAP[op.output.type.element.bytes]
 
 
 def activation_bytes(out: LocalTensor) -> int:
