@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.bm1684x.test_kernels_convolution import SWEEP, WEIGHTS, convolutions, plain, transpositions
 from tpumlir_bm1684x.kernels import folded_rows
+from tpumlir_bm1684x.kernels.convolution import joined_groups
+from tpumlir_bm1684x.kernels.filters import problem
 from tpumlir_core.ir import ElementType
 
 NARROW = [ElementType.F16, ElementType.BF16]
@@ -175,3 +177,16 @@ def test_resizing(runner: Any, normal: Any, element: ElementType, mode: str, sca
     shape = (2, 70, int(6 * scale), int(8 * scale))
     options = {"mode": mode, "scale_h": scale, "scale_w": scale, "coord_mode": "half_pixel"}
     runner.check_narrow(element, "tpu.Interp", [x, None], roundings=8, results=shape, pieces=2, **options)
+
+
+@BOTH
+@pytest.mark.parametrize("cut", [(), (1, 64, 3, None)])
+@pytest.mark.parametrize(("group", "inputs", "outputs", "joined"), [(4, 6, 28, 2), (32, 4, 4, 8), (2, 48, 40, 1), (6, 3, 50, 6), (3, 10, 7, 3)])
+def test_groups_are_joined(
+    runner: Any, normal: Any, element: ElementType, group: int, inputs: int, outputs: int, joined: int, cut: Any
+) -> None:
+    """Groups of few channels together, as far as they fill the multipliers."""
+    arrays = [normal(2, group * inputs, 9, 8), normal(group * outputs, inputs, 3, 3), normal(group * outputs)]
+    op, _ = runner.operation("tpu.Conv", arrays, WEIGHTS, element=element, group=group, **plain())
+    assert joined_groups(problem(op), element) == joined
+    runner.check_narrow(element, "tpu.Conv", arrays, WEIGHTS, roundings=SUMS, cut=cut, group=group, **plain())

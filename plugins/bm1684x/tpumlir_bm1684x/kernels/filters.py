@@ -167,7 +167,11 @@ class Convolution(Kernel):
         return frozenset({1, 2})
 
     def input_slices(self, op: Any, views: Views, out: Box) -> list[Box | None]:
-        return [self.needed(problem(op), out), *[None] * (len(op.operands) - 1)]
+        return [self.needed(self.problem(op), out), *[None] * (len(op.operands) - 1)]
+
+    def problem(self, op: Any) -> Problem:
+        """The convolution as this kernel does it."""
+        return problem(op)
 
     @abstractmethod
     def needed(self, p: Problem, out: Box) -> Box:
