@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bm1684x.test_kernels_convolution import SWEEP, WEIGHTS, convolutions, plain, transpositions
+from tpumlir_bm1684x.kernels import folded_rows
+from tpumlir_bm1684x.kernels.convolution import joined_groups
+from tpumlir_bm1684x.kernels.filters import problem
 from tpumlir_core.ir import ElementType
 
 NARROW = [ElementType.F16, ElementType.BF16]
@@ -35,6 +38,30 @@ def test_convolutions_of_any_shape(runner: Any, normal: Any, case: dict[str, Any
 def test_depthwise(runner: Any, normal: Any, element: ElementType, cut: Any, loose: bool, attributes: dict[str, Any]) -> None:
     arrays = [normal(2, 96, 13, 11), normal(96, 1, 3, 3), normal(96)]
     runner.check_narrow(element, "tpu.Conv", arrays, WEIGHTS, roundings=6, cut=cut, loose=loose, group=96, **attributes)
+
+
+@BOTH
+@pytest.mark.parametrize("loose", [False, True])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "cut", "attributes"),
+    [
+        (3, 70, (), plain(kernel_shape=(7, 7), strides=(2, 2), pads=(3, 3, 3, 3))),
+        (3, 70, (1, 64, 5, None), plain(do_relu=True)),
+        (1, 20, (None, None, 7, 9), plain(kernel_shape=(5, 3), dilations=(3, 2), pads=(6, 2, 6, 2))),
+        (2, 5, (), plain(kernel_shape=(9, 9), pads=(20, 17, 18, 19))),
+        (6, 130, (None, 64, None, None), plain(kernel_shape=(3, 1), pads=(0, 0, 2, 0), do_relu=True, relu_limit=6.0)),
+    ],
+    ids=["7 x 7", "3 x 3", "dilations", "pads 20", "columns of one"],
+)
+def test_few_input_channels(
+    runner: Any, normal: Any, element: ElementType, inputs: int, outputs: int, cut: Any, attributes: dict[str, Any], loose: bool
+) -> None:
+    """The rows of the kernel are folded into the channels."""
+    kernel = attributes["kernel_shape"]
+    arrays = [normal(2, inputs, 26, 31), normal(outputs, inputs, *kernel), normal(outputs)]
+    op, _ = runner.operation("tpu.Conv", arrays, WEIGHTS, element=element, **attributes)
+    assert folded_rows.pays(op)
+    runner.check_narrow(element, "tpu.Conv", arrays, WEIGHTS, roundings=SUMS, cut=cut, loose=loose, **attributes)
 
 
 @given(case=transpositions(), element=st.sampled_from(NARROW))
@@ -150,3 +177,16 @@ def test_resizing(runner: Any, normal: Any, element: ElementType, mode: str, sca
     shape = (2, 70, int(6 * scale), int(8 * scale))
     options = {"mode": mode, "scale_h": scale, "scale_w": scale, "coord_mode": "half_pixel"}
     runner.check_narrow(element, "tpu.Interp", [x, None], roundings=8, results=shape, pieces=2, **options)
+
+
+@BOTH
+@pytest.mark.parametrize("cut", [(), (1, 64, 3, None)])
+@pytest.mark.parametrize(("group", "inputs", "outputs", "joined"), [(4, 6, 28, 2), (32, 4, 4, 8), (2, 48, 40, 1), (6, 3, 50, 6), (3, 10, 7, 3)])
+def test_groups_are_joined(
+    runner: Any, normal: Any, element: ElementType, group: int, inputs: int, outputs: int, joined: int, cut: Any
+) -> None:
+    """Groups of few channels together, as far as they fill the multipliers."""
+    arrays = [normal(2, group * inputs, 9, 8), normal(group * outputs, inputs, 3, 3), normal(group * outputs)]
+    op, _ = runner.operation("tpu.Conv", arrays, WEIGHTS, element=element, group=group, **plain())
+    assert joined_groups(problem(op), element) == joined
+    runner.check_narrow(element, "tpu.Conv", arrays, WEIGHTS, roundings=SUMS, cut=cut, group=group, **plain())

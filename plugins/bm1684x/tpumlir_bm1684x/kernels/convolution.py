@@ -17,7 +17,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import filter_bytes
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
-from tpumlir_bm1684x.kernels import winograd
+from tpumlir_bm1684x.kernels import folded_rows, winograd
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, relu
 from tpumlir_bm1684x.kernels.depthwise import DepthwiseConvolution
@@ -34,11 +34,15 @@ from tpumlir_bm1684x.kernels.filters import (
     rows_image,
     taps_image,
 )
+from tpumlir_bm1684x.kernels.folded_rows import FoldedRows
 from tpumlir_bm1684x.kernels.windows import aligned_span, batches, cut, pad_into, padded_shape, sweepable, window_box
-from tpumlir_core.ir import WeightStore
+from tpumlir_core.ir import Array, ElementType, WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import FLOAT32, Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor
+
+RESULTS = 4  # of a step of the multipliers in 16 bits
+LOAD_BYTES = 54  # that a cycle loads at best (tpu-mlir 1.30.2's estimate)
 
 
 class DenseConvolution(Convolution):
@@ -48,14 +52,19 @@ class DenseConvolution(Convolution):
         """Tap by tap it adds up in the result, which has to be F32 for that."""
         return super().takes(op) and (op.output.type.element is F32 or not problem(op).tapwise)
 
+    def problem(self, op: Any) -> Problem:
+        """With as many groups joined to one as make it faster."""
+        p = problem(op)
+        return replace(p, groups=p.groups // joined_groups(p, op.output.type.element))
+
     def needed(self, p: Problem, out: Box) -> Box:
         channels = ChannelGroups.of(p.x, p.y, p.groups, out).needed
         return window_box(*p.windows(out), (out.start[0], out.size[0]), channels)
 
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
-        p = problem(op)
+        p = self.problem(op)
         channels = slice(out.start[1], out.stop[1])
-        filters = weights[op.operands[1].name].reshape(p.y[1], p.x[1] // p.groups, -1, 1)[channels]
+        filters = joined_filters(weights[op.operands[1].name].reshape(p.y[1], -1, p.taps, 1), p.x[1] // p.groups, p.groups)[channels]
         taps = np.split(filters, p.taps, axis=2) if p.tapwise else [filters]
         parts = [taps_image(tap, op.output.type.element) for tap in taps]
         if has_bias(op):
@@ -63,7 +72,7 @@ class DenseConvolution(Convolution):
         return np.concatenate(parts, axis=1)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
-        p = problem(op)
+        p = self.problem(op)
         return ceil_div(out.size[1], arch().lanes) * (self._filter(op, p) + has_bias(op) * F32.bytes)
 
     def _filter(self, op: Any, p: Problem) -> int:
@@ -71,7 +80,7 @@ class DenseConvolution(Convolution):
         return filter_bytes(p.x[1] // p.groups, p.taps, op.output.type.element)
 
     def scratch(self, op: Any, tile: Tile) -> int:
-        p = problem(op)
+        p = self.problem(op)
         return self._room(p, tile) + (activation_bytes(tile.results[0]) if self._apart(op, p) else 0)
 
     def _apart(self, op: Any, p: Problem) -> bool:
@@ -86,7 +95,7 @@ class DenseConvolution(Convolution):
         return aligned_span(padded_shape(x, *windows), x.lane, x.element.bytes)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
-        p = problem(op)
+        p = self.problem(op)
         rows, columns = p.windows(tile.out)
         x = cut(tile, self.needed(p, tile.out))
         pads = (rows.before, rows.after, columns.before, columns.after)
@@ -126,6 +135,36 @@ class DenseConvolution(Convolution):
             groups.convolve(e, out, seen, tile.constants + tap * image, None if tap else bias, Sweep((1, 1)), tap > 0)
 
 
+def joined_groups(p: Problem, element: ElementType) -> int:
+    """How many groups of channels at a time are done as one, zeros in its filters for what does not belong together.
+
+    A step of the multipliers takes 32 input channels of 16 bits, and all lanes, whether a group has as many or not.
+    """
+    if element is F32 or p.groups == 1:
+        return 1
+
+    def cycles(joined: int) -> int:
+        size = filter_bytes(p.x[1] // p.groups * joined, p.taps, element)
+        slots = ceil_div(p.y[1] // p.groups * joined, arch().lanes)
+        computed = p.y[0] * p.groups // joined * slots * (size // filter_bytes(1, 1, element)) * ceil_div(p.y[2] * p.y[3], RESULTS)
+        return computed + p.y[1] * size // LOAD_BYTES
+
+    return min((m for m in range(1, p.groups + 1) if p.groups % m == 0), key=cycles)
+
+
+def joined_filters(filters: Array, inputs: int, groups: int) -> Array:
+    """Filters (output channels, input channels of their group, taps, 1) over the ``inputs`` of the ``groups`` that theirs are joined to."""
+    outputs, own, taps, _ = filters.shape
+    if own == inputs:
+        return filters
+    joined = inputs // own
+    blocks = filters.reshape(groups, joined, outputs // (groups * joined), own, taps)
+    full = np.zeros((groups, joined, blocks.shape[2], joined, own, taps), filters.dtype)
+    for group in range(joined):
+        full[:, group, :, group] = blocks[:, group]
+    return full.reshape(outputs, inputs, taps, 1)
+
+
 class WinogradConvolution(DenseConvolution):
     """3 x 3 convolutions by fewer multiplications, in F32: in 16 bits these cost less than the additions around them."""
 
@@ -145,18 +184,22 @@ class WinogradConvolution(DenseConvolution):
 
 
 class ConvKernel(ChoiceKernel):
-    """Conv: depthwise where every channel is a group of its own; by Winograd's minimal filtering where that pays; else dense."""
+    """Conv: depthwise where every channel is a group of its own; by Winograd's minimal filtering, or with the rows of the kernel folded
+    into the channels, where that pays; else dense."""
 
     def __init__(self) -> None:
         self._dense = DenseConvolution()
         self._depthwise = DepthwiseConvolution()
         self._winograd = WinogradConvolution()
+        self._folded = FoldedRows()
 
     def choose(self, op: Any) -> Kernel:
         depthwise = op.group > 1 and op.group == op.input.shape[1] == op.output.shape[1] and not problem(op).tapwise
         if depthwise:
             return self._depthwise
-        return self._winograd if op.output.type.element is F32 and winograd.pays(op) else self._dense
+        if op.output.type.element is F32:
+            return self._winograd if winograd.pays(op) else self._dense
+        return self._folded if folded_rows.pays(op) else self._dense
 
     def supports(self, op: Any) -> str | None:
         if op.inserts is not None and any(op.inserts):

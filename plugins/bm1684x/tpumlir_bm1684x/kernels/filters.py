@@ -167,7 +167,11 @@ class Convolution(Kernel):
         return frozenset({1, 2})
 
     def input_slices(self, op: Any, views: Views, out: Box) -> list[Box | None]:
-        return [self.needed(problem(op), out), *[None] * (len(op.operands) - 1)]
+        return [self.needed(self.problem(op), out), *[None] * (len(op.operands) - 1)]
+
+    def problem(self, op: Any) -> Problem:
+        """The convolution as this kernel does it."""
+        return problem(op)
 
     @abstractmethod
     def needed(self, p: Problem, out: Box) -> Box:
@@ -176,7 +180,7 @@ class Convolution(Kernel):
 
 # --- fused activation ---------------------------------------------------------------------------------------------------
 
-CHEAP = 128  # multiply-adds a result up to which the cycles of its activation matter
+CHEAP = {4: 128, 2: 512}  # multiply-adds a result up to which the cycles of its activation matter, by bytes of an element
 
 
 def activates_apart(op: Any, work: int) -> bool:
@@ -184,7 +188,7 @@ def activates_apart(op: Any, work: int) -> bool:
 
     In place an element-wise instruction costs twice the cycles (tpu-mlir 1.30.2's estimate).
     """
-    return bool(op.do_relu) and work <= CHEAP
+    return bool(op.do_relu) and work <= CHEAP[op.output.type.element.bytes]
 
 
 def activation_bytes(out: LocalTensor) -> int:
