@@ -8,6 +8,7 @@ Each output channel (column) has its own weight scale, max|w| / 127. With sums o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,10 @@ from tpumlir_core.ir import Array, ElementType, Operation, TensorType, Value, We
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.ir.tpu import QuantizedConv, QuantizedMatMul
 from tpumlir_core.storage_lowering import Storage, StorageLowering
+from tpumlir_int8.rounding import round_balanced
 
+_BLOCK = 1 << 20
+"""Weights that are rounded at a time."""
 LEAST_MAGNITUDE = 1e-30
 """A channel of zeros has a scale all the same."""
 
@@ -39,13 +43,26 @@ def quantize(weights: Array, channel: int, bias: Array | None, source: Storage, 
     rest = tuple(axis for axis in range(weights.ndim) if axis != channel)
     magnitude = np.maximum(np.abs(weights).max(rest).astype(np.float64), LEAST_MAGNITUDE)
     steps = magnitude / 127
-    shape = tuple(-1 if axis == channel else 1 for axis in range(weights.ndim))
-    stored = np.clip(np.rint(weights / steps.reshape(shape)), -127, 127).astype(np.int8)
+    stored = _stored(weights, channel, steps)
     scale = x.scale * steps / y.scale
     offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64)
     if bias is not None:
         offset = offset + bias.reshape(-1).astype(np.float64) / y.scale
     return Quantized(stored, scale.astype(np.float32), np.broadcast_to(offset, scale.shape).astype(np.float32))
+
+
+def _stored(weights: Array, channel: int, steps: Array) -> Array:
+    """Weights as integers, each channel in units of its step; some channels at a time, which bounds the memory."""
+    rows = np.moveaxis(weights, channel, 0)
+    stored = np.empty(weights.shape, np.int8)
+    targets = np.moveaxis(stored, channel, 0)
+    taps = math.prod(weights.shape[2:])
+    block = max(1, _BLOCK * len(rows) // max(1, weights.size))
+    for start in range(0, len(rows), block):
+        part = slice(start, start + block)
+        flat = rows[part].reshape(len(rows[part]), -1) / steps[part, None].astype(np.float32)
+        targets[part] = np.clip(round_balanced(flat, taps), -127, 127).reshape(targets[part].shape)
+    return stored
 
 
 def lower_product(operation: Any, source: Storage, result: Storage, weights: WeightStore, lowering: StorageLowering) -> None:
