@@ -164,11 +164,8 @@ def deploy(
     session = session or Session()
     target = session.plugins.get(TARGET, chip)
     check_options(module, lowering)
-    if verification is not None and expected is None and (verification.sample or fuse is None):
-        expected = expected_outputs(module, verification.on(module), session)
     if fuse is not None:
-        with session.stage("fuse preprocessing", module.name):
-            run_passes((fuse, Canonicalize()), module)
+        expected = _fuse(module, fuse, verification, expected, session)
     verification = verification.on(module) if verification is not None else None
     if verification is not None and expected is None:
         expected = expected_outputs(module, verification, session)
@@ -183,6 +180,19 @@ def deploy(
         verify_artifact(lowered, artifact, expected, verification, session)
     inner = {f"compile: {step}": seconds for step, seconds in artifact.facts.get("seconds", {}).items()}
     return dataclasses.replace(artifact, facts={**artifact.facts, "seconds": {**session.seconds, **inner}})
+
+
+def _fuse(
+    module: Module, fuse: FusePreprocess, verification: Verification | None, expected: Mapping[str, Array] | None, session: Session
+) -> Mapping[str, Array] | None:
+    """Fuse preprocessing; the outputs expected, which are the float network's where there are images to verify with."""
+    if verification is not None and verification.sample and expected is None:
+        expected = expected_outputs(module, verification.on(module), session)
+    with session.stage("fuse preprocessing", module.name):
+        run_passes((fuse, Canonicalize()), module)
+    if verification is not None:
+        verification.check_raw(module)
+    return expected
 
 
 def run(

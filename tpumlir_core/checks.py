@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tpumlir_core.errors import CompareError
+from tpumlir_core.errors import CompareError, InputError
 from tpumlir_core.ir import Array, ElementType, Module
 from tpumlir_core.ir.storage import to_real
 from tpumlir_core.plugins import EXECUTOR, INTERPRETER, RUNNER, PluginManager
 from tpumlir_core.plugins.choice import require
 from tpumlir_core.plugins.extension_points import Artifact
 from tpumlir_core.plugins.health import CORE, Health
-from tpumlir_core.preprocess import Sample, input_specs, read_sample
+from tpumlir_core.preprocess import Sample, input_specs, is_image, is_sample_file, read_sample
 from tpumlir_core.stages import Session
 from tpumlir_core.verify import DEFAULT_TOLERANCE, compare_tensors
 
@@ -39,6 +39,13 @@ class Verification:
     def on(self, module: Module) -> Verification:
         """The same with the inputs that a module gets of ``sample``."""
         return dataclasses.replace(self, inputs=read_sample(self.sample, input_specs(module))) if self.sample else self
+
+    def check_raw(self, module: Module) -> None:
+        """Raises InputError where the sample has something other than an image for an input that takes raw ones: only of an image
+        it is known what float preprocessing makes of it."""
+        for path, spec in zip(self.sample, input_specs(module), strict=False):
+            if spec.raw is not None and is_sample_file(path) and not is_image(path):
+                raise InputError(f"{path}: to verify fused preprocessing give an image for {spec.name}, or an .npz with all inputs, raw")
 
 
 MODE_TOLERANCES = {"F16": (0.99, 0.90), "BF16": (0.99, 0.90), "INT8": (0.90, 0.80)}

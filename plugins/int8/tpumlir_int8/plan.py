@@ -110,7 +110,7 @@ def _storages(operation: Operation, plan: Plan, options: LoweringOptions) -> lis
 def _reads_images(operation: Operation) -> bool:
     """Whether something is calculated from numbers that have 8 bits already."""
     images = [v for v in operation.operands if v is not None and not isinstance(v.owner, Weight) and v.type.element in STORED_IN_8_BITS]
-    return kind(operation) in POINTWISE and bool(images)
+    return kind(operation) in POINTWISE - LOOKED_UP and bool(images)
 
 
 def _followed(operation: Operation, plan: Plan) -> list[Storage] | None:

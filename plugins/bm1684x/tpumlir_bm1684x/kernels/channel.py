@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.broadcasting import broadcast_views
+from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import (
     ElementwiseKernel,
     Scratch,
@@ -17,9 +20,15 @@ from tpumlir_bm1684x.kernels.common import (
     lane_image,
     pack,
 )
+from tpumlir_bm1684x.kernels.planes import rows_filling_lanes
 from tpumlir_core.ir import Array, Operation, WeightStore
-from tpumlir_sophgo.kernel import FLOATS, KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
+from tpumlir_sophgo.widening import Widened
+
+LEAST_SPREAD = 1 << 13  # elements of a channel
+MOST_SPREAD = 8  # channels
+SHORTEST_ROW = 64  # elements
 
 
 class ScaleKernel(ElementwiseKernel):
@@ -68,6 +77,40 @@ class ScaleKernel(ElementwiseKernel):
         e.linear(out, x, scale, bias)
 
 
+class SpreadScaleKernel(ScaleKernel):
+    """The same with the elements of each channel in rows over several lanes: for images, whose few channels leave lanes empty."""
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        shape, rows = op.output.shape, self._rows(op)
+        view = (shape[0], shape[1] * rows, 1, prod(shape[2:]) // rows)
+        return Views((view, *(None,) * (len(op.operands) - 1)), (view,))
+
+    def factors(self, op: Any, data: list[Array | None]) -> tuple[Array, Array]:
+        channels, rows = op.output.shape[1], self._rows(op)
+        scale, bias = (np.repeat(np.broadcast_to(part, channels), rows) for part in super().factors(op, data))
+        return scale, bias
+
+    def suits(self, op: Operation) -> bool:
+        """Whether lanes would be empty for longer than bytes take to memory and back, into another layout."""
+        shape = op.output.shape
+        bytes_only = op.output.type.element.bytes == op.input.type.element.bytes == 1
+        return bytes_only and len(shape) > 2 and prod(shape[2:]) >= LEAST_SPREAD and shape[1] <= MOST_SPREAD and self._rows(op) > 1
+
+    @staticmethod
+    def _rows(op: Operation) -> int:
+        return rows_filling_lanes(prod(op.output.shape[2:]), op.output.shape[1], SHORTEST_ROW)[0]
+
+
+class ScaleChoice(ChoiceKernel):
+    """Scales in F32, or of bytes with conversions around."""
+
+    def __init__(self) -> None:
+        self._plain, self._spread = ScaleKernel(), SpreadScaleKernel()
+
+    def choose(self, op: Any) -> Kernel:
+        return Widened(arch(), self._spread, op) if self._spread.suits(op) else self._plain
+
+
 class BatchNormKernel(ScaleKernel):
     """Batch normalization as a scale."""
 
@@ -84,5 +127,5 @@ class BatchNormKernel(ScaleKernel):
 
 def register(registry: KernelRegistry) -> None:
     """Kernels with a factor and a term a channel."""
-    registry.add("tpu.Scale", ScaleKernel())
+    registry.add("tpu.Scale", ScaleChoice())
     registry.add("tpu.BatchNorm", BatchNormKernel())

@@ -14,6 +14,7 @@ from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 MOST_CHANNELS = 4  # of a pixel; each is a copy
 MOST_BATCHES = 8
+MOST_ROWS = 4096
 SHORTEST_RUN = 16  # pixels in a row of a lane
 
 
@@ -75,11 +76,20 @@ class PlanesKernel(Kernel):
     @staticmethod
     def _rows(op: Operation, n: int, pixels: int, channels: int) -> int | None:
         """How many rows of pixels to make, so that they fill the lanes best and fit."""
-        lanes, element = arch().lanes, op.output.type.element
-        found = []
-        for rows in (rows for rows in range(1, min(pixels // SHORTEST_RUN, 64 * lanes) + 1) if pixels % rows == 0):
+        element = op.output.type.element
+        for rows in rows_filling_lanes(pixels, 1, SHORTEST_RUN):
             run = pixels // rows
             sizes: tuple[Shape4, Shape4] = ((n, 1, 1, run * channels), (n * channels, 1, 1, run))
             if sum(aligned_bytes(arch(), size, element) for size in sizes) < FITTING * arch().lane_bytes:
-                found.append((ceil_div(rows, lanes) / rows, rows))
-        return min(found)[1] if found else None
+                return rows
+        return None
+
+
+def rows_filling_lanes(elements: int, channels: int, shortest: int) -> list[int]:
+    """Into how many rows of the same length to cut each of some channels, so that few lanes stay empty; the best number first.
+
+    ``elements``: of a channel; rows have ``shortest`` at least.
+    """
+    lanes = arch().lanes
+    known = [rows for rows in range(1, min(elements // shortest, MOST_ROWS) + 1) if elements % rows == 0]
+    return sorted(known, key=lambda rows: (ceil_div(rows * channels, lanes) / rows, rows))
