@@ -35,6 +35,7 @@ LaneImage = np.ndarray[tuple[int, int], np.dtype[np.uint8]]  # [lanes (at most a
 
 FLOAT32 = frozenset({ElementType.F32})
 FLOATS = frozenset({ElementType.F32, ElementType.F16, ElementType.BF16})
+BYTES = frozenset({ElementType.SI8, ElementType.UI8})
 EVERY_ELEMENT = frozenset(ElementType)
 
 
@@ -235,6 +236,6 @@ class KernelRegistry:
 
 
 __all__ = [
-    "EVERY_ELEMENT", "FLOAT32", "FLOATS", "GlobalCall", "GlobalKernel", "Kernel", "KernelRegistry", "LaneImage", "Tile", "Views", "alike",
-    "default_view", "view_of",
+    "BYTES", "EVERY_ELEMENT", "FLOAT32", "FLOATS", "GlobalCall", "GlobalKernel", "Kernel", "KernelRegistry", "LaneImage", "Tile", "Views",
+    "alike", "default_view", "view_of",
 ]

@@ -113,8 +113,11 @@ class ChannelGroups:
 
     def block(self, slot: int) -> ChannelGroups:
         """The part of it in one group of lanes."""
-        first = self.first + slot * arch().lanes
-        return ChannelGroups(self.inputs, self.outputs, first, min(first + arch().lanes, self.last))
+        return self.between(slot * arch().lanes, min((slot + 1) * arch().lanes, self.last - self.first))
+
+    def between(self, start: int, stop: int) -> ChannelGroups:
+        """The part of it from channel ``start`` to ``stop`` of its own."""
+        return ChannelGroups(self.inputs, self.outputs, self.first + start, self.first + stop)
 
     def channels_of(self, x: LocalTensor, whole: ChannelGroups) -> LocalTensor:
         """The input channels it needs, of those that ``whole`` needs."""

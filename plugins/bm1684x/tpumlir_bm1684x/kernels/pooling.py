@@ -35,7 +35,7 @@ from tpumlir_bm1684x.kernels.windows import (
 )
 from tpumlir_core.ir import ElementType, Operation
 from tpumlir_sophgo.arch import align, ceil_div
-from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry, Tile, Views
+from tpumlir_sophgo.kernel import BYTES, FLOATS, Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 SINGLE = 32  # a window of more elements than this is folded by rows of execution units where it stands alone
@@ -218,7 +218,12 @@ class PoolKernel(Kernel):
 
 
 class MaxPoolKernel(PoolKernel):
-    """MaxPool."""
+    """MaxPool; of bytes too, whatever they stand for."""
+
+    native = FLOATS | BYTES
+
+    def takes(self, op: Any) -> bool:
+        return super().takes(op) and (op.output.type.element.is_float or not op.do_relu)
 
     def fill(self, element: ElementType) -> float:
         return LOWEST[element]

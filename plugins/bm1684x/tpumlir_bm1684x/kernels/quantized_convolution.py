@@ -1,6 +1,6 @@
 """Convolution of 8-bit numbers (QuantizedConv), dense, grouped and depthwise.
 
-Block by block (a batch and a group of lanes), sums are made in scratch in SI32 and requantized into the result. The lane image of a
+Chunk by chunk, sums are made in scratch in SI32 and requantized into the result. The lane image of a
 range of output channels: (scale, offset) of each channel, compact, filled up to whole words of the execution units; then its filter.
 """
 
@@ -15,13 +15,10 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image, rows_by_lane
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
-from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight
 from tpumlir_bm1684x.kernels.filters import ChannelGroups, Convolution, Problem, problem
 from tpumlir_bm1684x.kernels.windows import (
     aligned_span,
-    batches,
-    blocks,
     cut,
     pad_into,
     padded_shape,
@@ -32,11 +29,12 @@ from tpumlir_bm1684x.kernels.windows import (
 )
 from tpumlir_core.ir import Array, ElementType, Operation, WeightStore
 from tpumlir_sophgo.arch import align, ceil_div
-from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, aligned_bytes
 
 SI8, SI32 = ElementType.SI8, ElementType.SI32
 PAIR = 2 * F32.bytes  # a channel's scale and offset
+SUMS = 16 << 10  # bytes of a lane for sums that are made at once
 
 
 class Quantized8Bit(Convolution):
@@ -117,14 +115,15 @@ class DenseQuantized(Quantized8Bit):
             x, pads = pad_into(e, at, x, rows, columns, zero), (0, 0, 0, 0)
         sweep, groups = sweep_of(p, pads), ChannelGroups.of(p.x, p.y, p.groups, tile.out)
         filters, row = tile.constants + scale_bytes(tile.out.size[1]), self.row_bytes(p)
-        table, slots = scale_table(tile.constants, tile.out.size[1], s, e), ceil_div(tile.out.size[1], arch().lanes)
-        for index, block in enumerate(blocks(tile.results[0])):
-            batch, slot = divmod(index, slots)
-            part = groups.block(slot)
-            sums = LocalTensor.aligned(arch(), s.top, block.shape, SI32)
-            for target, image, _ in part.calls(sums, part.channels_of(batches(x)[batch], groups)):
-                e.convolve(target, image, filters + slot * row, None, sweep, outside=zero)
-            e.requantize_scaled(block, sums, slot_of(table, slot, block))
+        table = scale_table(tile.constants, tile.out.size[1], s, e)
+        for chunk in chunks(tile.results[0]):
+            part = groups.between(chunk.start[1], chunk.stop[1])
+            sums = LocalTensor.aligned(arch(), s.top, chunk.size, SI32)
+            image = x.part(arch(), Box.whole(x.shape).with_axis(0, chunk.start[0], chunk.size[0]))
+            first = filters + chunk.start[1] // arch().lanes * row
+            for target, source, slot in part.calls(sums, part.channels_of(image, groups)):
+                e.convolve(target, source, first + slot * row, None, sweep, outside=zero)
+            e.requantize_scaled(tile.results[0].part(arch(), chunk), sums, pairs_of(table, chunk))
 
 
 class DepthwiseQuantized(Quantized8Bit):
@@ -148,23 +147,12 @@ class DepthwiseQuantized(Quantized8Bit):
         s.take_bytes(self.room(p, tile))
         sweep, row = sweep_of(p, pads), self.row_bytes(p)
         filters = tile.constants + scale_bytes(tile.out.size[1])
-        table, slots = scale_table(tile.constants, tile.out.size[1], s, e), ceil_div(tile.out.size[1], arch().lanes)
-        for index, (block, source) in enumerate(zip(blocks(tile.results[0]), blocks(x), strict=True)):
-            slot = index % slots
-            sums = LocalTensor.aligned(arch(), s.top, block.shape, SI32)
-            e.depthwise(sums, source, filters + slot * row, None, sweep, outside=zero)
-            e.requantize_scaled(block, sums, slot_of(table, slot, block))
-
-
-class QuantizedConvKernel(ChoiceKernel):
-    """QuantizedConv: depthwise where every channel is a group of its own, else dense."""
-
-    def __init__(self) -> None:
-        self._dense, self._depthwise = DenseQuantized(), DepthwiseQuantized()
-
-    def choose(self, op: Any) -> Kernel:
-        depthwise = op.group > 1 and op.group == op.input.shape[1] == op.output.shape[1]
-        return self._depthwise if depthwise else self._dense
+        table = scale_table(tile.constants, tile.out.size[1], s, e)
+        for chunk in chunks(tile.results[0], x.is_aligned(arch())):
+            sums = LocalTensor.aligned(arch(), s.top, chunk.size, SI32)
+            source = x.part(arch(), Box((*chunk.start[:2], 0, 0), (*chunk.size[:2], *x.shape[2:])))
+            e.depthwise(sums, source, filters + chunk.start[1] // arch().lanes * row, None, sweep, outside=zero)
+            e.requantize_scaled(tile.results[0].part(arch(), chunk), sums, pairs_of(table, chunk))
 
 
 def scale_image(scale: Array, offset: Array, channels: slice) -> LaneImage:
@@ -197,15 +185,22 @@ def table_bytes(channels: int) -> int:
     return 0 if channels <= arch().lanes else aligned_bytes(arch(), (1, channels, 1, 2), F32)
 
 
-def slot_of(table: LocalTensor, slot: int, block: LocalTensor) -> LocalTensor:
-    """The pairs of one group of lanes."""
-    return table.part(arch(), Box((0, slot * arch().lanes, 0, 0), (1, block.shape[1], 1, 2)))
+def pairs_of(table: LocalTensor, chunk: Box) -> LocalTensor:
+    """The pairs of a chunk's channels."""
+    return table.part(arch(), Box((0, chunk.start[1], 0, 0), (1, chunk.size[1], 1, 2)))
+
+
+def chunks(out: LocalTensor, together: bool = True) -> list[Box]:
+    """What is summed up at once: as many batches as fit, with all their channels; or, where one is too large or the input's are not
+    ``together``, one batch's group of lanes."""
+    n, c, h, w = out.shape
+    lanes, size = arch().lanes, aligned_bytes(arch(), (1, *out.shape[1:]), SI32)
+    if size > SUMS or not together:
+        return [Box((i, a, 0, 0), (1, min(lanes, c - a), h, w)) for i in range(n) for a in range(0, c, lanes)]
+    count = SUMS // size
+    return [Box((i, 0, 0, 0), (min(count, n - i), c, h, w)) for i in range(0, n, count)]
 
 
 def sums_bytes(out: LocalTensor) -> int:
-    """Scratch bytes for the sums of one block."""
-    return aligned_bytes(arch(), (1, 1, out.shape[2], out.shape[3]), SI32)
-
-
-def register(registry: KernelRegistry) -> None:
-    registry.add("tpu.QuantizedConv", QuantizedConvKernel())
+    """Scratch bytes for the sums of the largest chunk."""
+    return aligned_bytes(arch(), chunks(out)[0].size, SI32)
