@@ -82,6 +82,13 @@ def test_a_declared_shape_can_be_overridden(tmp_path: Path) -> None:
     check(path, {"x": real(2, 3, 6, 5)}, ImportOptions(input_shapes=((2, 3, 6, 5),)))
 
 
+def test_a_shape_that_does_not_fit_is_told_with_the_node(tmp_path: Path) -> None:
+    weights = {"w": real(8, 3, 3, 3)}
+    path = save(tmp_path / "m.onnx", model_of([node("Conv", ["x", "w"], ["y"], "stem")], {"x": real(1, 3, 9, 9)}, ["y"], weights))
+    with pytest.raises(InputError, match=r"m\.onnx: node stem \(Conv\): top\.Conv: filter \(8, 3, 3, 3\) does not suit 4 channels"):
+        OnnxFrontend().load(path, ImportOptions(input_shapes=((1, 4, 9, 9),)))
+
+
 @pytest.mark.parametrize("cut", ["a", "a_Relu"])
 def test_the_network_is_cut_at_output_names(tmp_path: Path, cut: str) -> None:
     x = real(2, 3)

@@ -84,6 +84,8 @@ class Importer:
         except UnsupportedError as error:
             self.unsupported.append(str(error))
             self._failed.update(node.outputs)
+        except InputError as error:
+            raise InputError(str(error) if str(error).startswith("node ") else f"{node}: {error}") from None
         except _FAULTS_OF_A_NODE as error:
             raise InputError(f"{node}: {first_line(error)}") from None
         finally:
