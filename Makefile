@@ -48,9 +48,10 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.shapes --mode INT8 --each 12
 	$(BIN)/python -m sweeps.shapes --mode 'INT8 asymmetric' --each 12
 
-# Cycles, seconds and memory of every network; REFERENCE names an environment in which tpu-mlir is installed.
+# Cycles, seconds and memory of every network, and the speed of calibration; REFERENCE names an environment in which tpu-mlir is installed.
 bench: $(STAMP)
 	$(BIN)/python -m bench $(if $(REFERENCE),--reference $(REFERENCE))
+	$(BIN)/python -m bench.calibration $(if $(REFERENCE),--reference $(REFERENCE))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

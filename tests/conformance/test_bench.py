@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import Row, geometric_mean, profile, table
-from bench.children import run
+from bench.calibration import Rate, make_photos, row
+from bench.children import Usage, run
 from bench.reference import reference
 from sweeps.mutants import convolution
 from tpumlir_core import api
 from tpumlir_core.errors import InputError
+from tpumlir_core.preprocess.images import decode
 
 TOOL = """#!{python}
 import pathlib, sys
@@ -97,3 +99,19 @@ def test_the_table_has_ratios_and_their_means() -> None:
     assert cells[4][titles.index("cycles/ref.")] == ""
     assert cells[5][titles.index("cycles/ref.")] == "1.000"
     assert geometric_mean([]) is None
+
+
+def test_the_rate_of_calibration_leaves_start_up_out() -> None:
+    def calibrate(method: str, count: int) -> Usage:
+        return Usage(cpu=3.0 + 0.25 * count, wall=5.0 + 0.5 * count, peak=0)
+
+    assert Rate.of(calibrate, "kl") == Rate(by_clock=2.0, processor=0.25)
+    assert row("ours", "kl", Rate(2.0, 0.25)) == "| ours | kl | 2.0 | 0.250 |"
+
+
+def test_photos_are_as_many_as_wanted_and_all_different(tmp_path: Path) -> None:
+    make_photos(tmp_path, 6)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == [f"{index:04}.jpg" for index in range(6)]
+    assert len({file.read_bytes() for file in files}) == 6
+    assert decode(files[0], "rgb").shape == (512, 512, 3)

@@ -21,7 +21,7 @@ def calibration_options(command: Decorated) -> Decorated:
             click.option("--dataset", type=FILE, metavar="FOLDER", help="Folder of samples: images, .npz or .npy, also in folders of it."),
             click.option("--data-list", type=FILE, help="File with a sample a line: the file of each input, separated by commas."),
             click.option("--input-num", type=click.IntRange(0), default=0, help="How many of the samples to use; default: all."),
-            click.option("--method", "--cali-method", default="", help="The calibrator, as `tpumlir plugins list` names it; default: mse."),
+            click.option("--method", "--cali-method", default="", help="The calibrator, as `plugins list` names it; default: percentile."),
             click.option(
                 "--effort", type=click.Choice(["low", "normal", "high"]), default="low", show_default=True,
                 help="normal: ranges are tuned on what operations make of them; high: biases are corrected as well.",
