@@ -181,7 +181,9 @@ def test_resizing(runner: Any, normal: Any, element: ElementType, mode: str, sca
 
 @BOTH
 @pytest.mark.parametrize("cut", [(), (1, 64, 3, None)])
-@pytest.mark.parametrize(("group", "inputs", "outputs", "joined"), [(4, 6, 28, 2), (32, 4, 4, 8), (2, 48, 40, 1), (6, 3, 50, 6), (3, 10, 7, 3)])
+@pytest.mark.parametrize(
+    ("group", "inputs", "outputs", "joined"), [(4, 6, 28, 2), (32, 4, 4, 8), (2, 48, 40, 1), (6, 3, 50, 6), (3, 10, 7, 3)]
+)
 def test_groups_are_joined(
     runner: Any, normal: Any, element: ElementType, group: int, inputs: int, outputs: int, joined: int, cut: Any
 ) -> None:
