@@ -14,14 +14,13 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.filter_layout import filter_bytes, inputs_per_step
+from tpumlir_bm1684x.filter_layout import filter_bytes, inputs_per_step, results_per_step
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight, relu
 from tpumlir_bm1684x.kernels.filters import has_bias, rows_image, taps_image
 from tpumlir_bm1684x.kernels.matmul_rows import RowsInLanes
 from tpumlir_bm1684x.kernels.matrices import (
-    RESULTS,
     MatrixKernel,
     left_transposed,
     one_image,
@@ -119,7 +118,7 @@ class MatMulKernel(ChoiceKernel):
             return self._rows
         if has_bias(op) and not is_weight(op.operands[2]):
             return self._rows
-        results = RESULTS[element.bytes]
+        results = results_per_step(element)
         by_row, by_column = ceil_div(rows, lanes) * ceil_div(p.columns, results), rows * ceil_div(p.columns, lanes)
         return self._columns if by_column <= by_row else self._rows
 

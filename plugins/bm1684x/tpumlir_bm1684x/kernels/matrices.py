@@ -18,7 +18,6 @@ from tpumlir_sophgo.kernel import FLOATS, Kernel, Tile
 from tpumlir_sophgo.tensor import Box, LocalTensor, aligned_bytes
 
 ONE = Sweep((1, 1))
-RESULTS = {4: 16, 2: 4}  # of a step of the multipliers, by bytes of an element
 
 
 @dataclass(frozen=True)
