@@ -7,36 +7,40 @@ from typing import Any
 
 import numpy as np
 
+from tests.bm1684x.bare import narrow, wide
 from tpumlir_bm1684x.target import Bm1684xTarget
-from tpumlir_core.ir import Array, Function, Module, Operation, TensorType, Value, WeightStore, operation_class, tpu
+from tpumlir_core.ir import Array, ElementType, Function, Module, Operation, TensorType, Value, WeightStore, operation_class, tpu
 from tpumlir_core.ir.top import Input, Weight
 from tpumlir_sophgo.testing.cmodel import Machine
 from tpumlir_sophgo.testing.programs import run_module
 
 
 class Builder:
-    """Builds a Tpu module operation by operation, with random inputs and weights."""
+    """Builds a Tpu module operation by operation, with random inputs and weights; tensors but weights are of type ``element``."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, element: ElementType = ElementType.F32) -> None:
         self.random = np.random.default_rng(seed)
+        self.element = element
         self.weights = WeightStore()
         self.operations: list[Operation] = []
         self.inputs: dict[str, Array] = {}
 
     def input(self, *shape: int) -> Value:
         name = f"x{len(self.inputs)}"
-        self.inputs[name] = self.random.standard_normal(shape).astype(np.float32)
-        return self._add(Input.create([None], [(name, TensorType(shape))]))
+        self.inputs[name] = narrow(self.random.standard_normal(shape).astype(np.float32), self.element)
+        return self._add(Input.create([None], [(name, TensorType(shape, self.element))]))
 
     def weight(self, array: Array) -> Value:
         name = f"w{len(self.weights)}"
-        self.weights[name] = array.astype(np.float32)
+        self.weights[name] = wide(narrow(array.astype(np.float32), self.element), self.element)
         return self._add(Weight.create([], [(name, TensorType(array.shape))]))
 
     def op(self, opcode: str, *operands: Value | None, **attributes: Any) -> Value:
         kind = operation_class(f"tpu.{opcode}")
         assert kind is not None, f"{opcode} is not declared in {tpu.__name__}"
-        return self._add(kind.create(operands, [f"v{len(self.operations)}"], **attributes))
+        op = kind.create(operands, [f"v{len(self.operations)}"], **attributes)
+        op.output.type = op.output.type.with_element(self.element)
+        return self._add(op)
 
     def _add(self, op: Operation) -> Value:
         self.operations.append(op)
@@ -48,14 +52,15 @@ class Builder:
     def run(self, machine: Machine, *outputs: Value) -> Mapping[str, Array]:
         """The outputs as the scheduled program gives them on the emulator."""
         target = Bm1684xTarget()
-        return run_module(machine, target.chip(), target.kernels(), self.module(*outputs), self.inputs)
+        found = run_module(machine, target.chip(), target.kernels(), self.module(*outputs), self.inputs)
+        return {name: wide(array, self.element) for name, array in found.items()}
 
     def expected(self, *outputs: Value) -> dict[str, Array]:
         """The outputs by the operations' numpy reference."""
         values: dict[Value, Array] = {}
         for op in self.operations:
             if op.opcode == "top.Input":
-                values[op.output] = self.inputs[op.name]
+                values[op.output] = wide(self.inputs[op.name], self.element)
             elif op.opcode == "top.Weight":
                 values[op.output] = self.weights[op.name]
             else:

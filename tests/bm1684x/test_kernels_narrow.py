@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bm1684x.test_kernels_convolution import SWEEP, WEIGHTS, convolutions, plain, transpositions
-from tpumlir_bm1684x.kernels import folded_rows
+from tpumlir_bm1684x.kernels import folded_rows, winograd
 from tpumlir_bm1684x.kernels.convolution import joined_groups
 from tpumlir_bm1684x.kernels.filters import problem
 from tpumlir_core.ir import ElementType
@@ -62,6 +62,26 @@ def test_few_input_channels(
     op, _ = runner.operation("tpu.Conv", arrays, WEIGHTS, element=element, **attributes)
     assert folded_rows.pays(op)
     runner.check_narrow(element, "tpu.Conv", arrays, WEIGHTS, roundings=SUMS, cut=cut, loose=loose, **attributes)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "extents", "cut", "attributes"),
+    [
+        (128, 70, (34, 32), (), plain()),
+        (130, 130, (33, 31), (), plain(do_relu=True, relu_limit=90.0, pads=(1, 0, 2, 1))),
+        (100, 200, (45, 31), (1, 64, 17, 15), plain(do_relu=True)),
+    ],
+    ids=["even", "odd", "odd pieces"],
+)
+def test_minimal_filtering(
+    runner: Any, normal: Any, element: ElementType, inputs: int, outputs: int, extents: Any, cut: Any, attributes: dict[str, Any]
+) -> None:
+    """Patches and filters are rounded after their transformation."""
+    arrays = [normal(2, inputs, *extents), normal(outputs, inputs, 3, 3), normal(outputs)]
+    op, _ = runner.operation("tpu.Conv", arrays, WEIGHTS, element=element, **attributes)
+    assert winograd.pays(op)
+    runner.check_narrow(element, "tpu.Conv", arrays, WEIGHTS, roundings=3, cut=cut, loose=True, **attributes)
 
 
 @given(case=transpositions(), element=st.sampled_from(NARROW))
@@ -181,7 +201,9 @@ def test_resizing(runner: Any, normal: Any, element: ElementType, mode: str, sca
 
 @BOTH
 @pytest.mark.parametrize("cut", [(), (1, 64, 3, None)])
-@pytest.mark.parametrize(("group", "inputs", "outputs", "joined"), [(4, 6, 28, 2), (32, 4, 4, 8), (2, 48, 40, 1), (6, 3, 50, 6), (3, 10, 7, 3)])
+@pytest.mark.parametrize(
+    ("group", "inputs", "outputs", "joined"), [(4, 6, 28, 2), (32, 4, 4, 8), (2, 48, 40, 1), (6, 3, 50, 6), (3, 10, 7, 3)]
+)
 def test_groups_are_joined(
     runner: Any, normal: Any, element: ElementType, group: int, inputs: int, outputs: int, joined: int, cut: Any
 ) -> None:

@@ -17,11 +17,17 @@ from tpumlir_core.ir import Array, ElementType
 from tpumlir_sophgo.arch import align, ceil_div
 
 _STEP = {1: 64, 2: 32, 4: 1}  # input channels by bytes of an element
+_RESULTS = {1: 4, 2: 4, 4: 16}  # of a lane (tpu-mlir 1.30.2's estimate)
 
 
 def inputs_per_step(element: ElementType) -> int:
     """Input channels that one step of a convolution multiplies, which interleave in the filter."""
     return _STEP[element.bytes]
+
+
+def results_per_step(element: ElementType) -> int:
+    """Results of each lane that one step of a convolution adds to."""
+    return _RESULTS[element.bytes]
 
 
 def filter_bytes(inputs: int, taps: int, element: ElementType) -> int:

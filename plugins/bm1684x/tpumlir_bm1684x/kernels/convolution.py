@@ -15,7 +15,7 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.filter_layout import filter_bytes
+from tpumlir_bm1684x.filter_layout import filter_bytes, results_per_step
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels import folded_rows, winograd
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
@@ -38,10 +38,9 @@ from tpumlir_bm1684x.kernels.folded_rows import FoldedRows
 from tpumlir_bm1684x.kernels.windows import aligned_span, batches, cut, pad_into, padded_shape, sweepable, window_box
 from tpumlir_core.ir import Array, ElementType, WeightStore
 from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.kernel import FLOAT32, Kernel, KernelRegistry, LaneImage, Tile, Views
+from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor
 
-RESULTS = 4  # of a step of the multipliers in 16 bits
 LOAD_BYTES = 54  # that a cycle loads at best (tpu-mlir 1.30.2's estimate)
 
 
@@ -146,8 +145,8 @@ def joined_groups(p: Problem, element: ElementType) -> int:
     def cycles(joined: int) -> int:
         size = filter_bytes(p.x[1] // p.groups * joined, p.taps, element)
         slots = ceil_div(p.y[1] // p.groups * joined, arch().lanes)
-        computed = p.y[0] * p.groups // joined * slots * (size // filter_bytes(1, 1, element)) * ceil_div(p.y[2] * p.y[3], RESULTS)
-        return computed + p.y[1] * size // LOAD_BYTES
+        steps = slots * size // filter_bytes(1, 1, element) * ceil_div(p.y[2] * p.y[3], results_per_step(element))
+        return p.y[0] * p.groups // joined * steps + p.y[1] * size // LOAD_BYTES
 
     return min((m for m in range(1, p.groups + 1) if p.groups % m == 0), key=cycles)
 
@@ -166,9 +165,7 @@ def joined_filters(filters: Array, inputs: int, groups: int) -> Array:
 
 
 class WinogradConvolution(DenseConvolution):
-    """3 x 3 convolutions by fewer multiplications, in F32: in 16 bits these cost less than the additions around them."""
-
-    native = FLOAT32
+    """3 x 3 convolutions by fewer multiplications."""
 
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         return winograd.image(op, out, weights)
@@ -197,9 +194,9 @@ class ConvKernel(ChoiceKernel):
         depthwise = op.group > 1 and op.group == op.input.shape[1] == op.output.shape[1] and not problem(op).tapwise
         if depthwise:
             return self._depthwise
-        if op.output.type.element is F32:
-            return self._winograd if winograd.pays(op) else self._dense
-        return self._folded if folded_rows.pays(op) else self._dense
+        if folded_rows.pays(op):
+            return self._folded
+        return self._winograd if winograd.pays(op) else self._dense
 
     def supports(self, op: Any) -> str | None:
         if op.inserts is not None and any(op.inserts):

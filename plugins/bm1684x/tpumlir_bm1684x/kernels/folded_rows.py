@@ -14,7 +14,7 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.filter_layout import filter_bytes
+from tpumlir_bm1684x.filter_layout import filter_bytes, results_per_step
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
 from tpumlir_bm1684x.kernels.filters import Convolution, Problem, has_bias, problem, rows_bytes, rows_image, taps_image
@@ -25,7 +25,6 @@ from tpumlir_sophgo.kernel import FLOAT32, FLOATS, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 WORTHWHILE = 0.9  # of the cycles of the direct way
-RESULTS = 4  # of a step of the multipliers
 
 
 def pays(op: Any) -> bool:
@@ -34,7 +33,7 @@ def pays(op: Any) -> bool:
     if element is F32 or p.groups > 1 or p.tapwise or p.kernel[0] == 1 or _lanes(p) > arch().lanes:
         return False
     n, c, height, width = p.y
-    slots, points, row = ceil_div(c, arch().lanes), ceil_div(height * width, RESULTS), arch().eu_bytes // element.bytes
+    slots, points, row = ceil_div(c, arch().lanes), ceil_div(height * width, results_per_step(element)), arch().eu_bytes // element.bytes
     step = filter_bytes(1, 1, element)
     direct = slots * points * filter_bytes(p.x[1], p.taps, element) // step
     moved = p.x[1] * ceil_div(p.x[2] * p.x[3], row) + p.kernel[0] * ceil_div(height * p.x[3], row)

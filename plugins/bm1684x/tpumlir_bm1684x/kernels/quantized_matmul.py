@@ -17,7 +17,7 @@ from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.common import Scratch, is_weight
-from tpumlir_bm1684x.kernels.matmul import product, weight_matrix
+from tpumlir_bm1684x.kernels.matrices import product, weight_matrix
 from tpumlir_bm1684x.kernels.quantized_convolution import (
     SI8,
     SI32,

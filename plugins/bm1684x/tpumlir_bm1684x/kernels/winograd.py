@@ -4,6 +4,8 @@ Every 2 x 2 results come from a 4 x 4 patch of the input by 16 multiplications i
 transformed (the filter beforehand), multiplied element by element, which over all patches and channels is 16 convolutions
 of one tap, and the products are transformed back. (A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks".)
 The lane image is that of a convolution whose taps are the 16 transformed ones, tap by tap.
+
+In 16 bits the products are F32 sums, and so is all that is made of them: they are several times as large as the results.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.filter_layout import filter_bytes, inputs_per_step, results_per_step
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.common import F32, Scratch
-from tpumlir_bm1684x.kernels.filters import has_bias, problem, rows_image
+from tpumlir_bm1684x.kernels.filters import has_bias, problem, rows_image, taps_image
 from tpumlir_bm1684x.kernels.windows import batches, cut, every, pad_into
 from tpumlir_core.ir import WeightStore
 from tpumlir_sophgo.arch import ceil_div
@@ -38,12 +41,15 @@ def pays(op: Any) -> bool:
     square = p.kernel == (3, 3) and p.groups == 1 and all((a.stride, a.dilation) == (1, 1) for a in (p.rows, p.columns))
     if not square:
         return False
-    units = arch().eu_bytes // F32.bytes
-    patches = ceil_div(ceil_div(p.y[2], 2) * ceil_div(p.y[3], 2), units)
+    element = op.output.type.element
+    patches = ceil_div(p.y[2], 2) * ceil_div(p.y[3], 2)
     inputs, groups = ceil_div(p.x[1], arch().lanes), ceil_div(p.y[1], arch().lanes)
-    direct = p.y[0] * 9 * p.x[1] * groups * ceil_div(p.y[2] * p.y[3], units)
-    ours = p.y[0] * patches * (groups * (16 * p.x[1] + 24) + inputs * 64)
-    fetch = 7 * p.x[1] * p.y[1] * F32.bytes // LOAD_BYTES
+    steps = ceil_div(p.x[1], inputs_per_step(element))
+    direct = p.y[0] * 9 * steps * groups * ceil_div(p.y[2] * p.y[3], results_per_step(element))
+    products = 16 * steps * groups * ceil_div(patches, results_per_step(element))
+    sums = (24 + 8 * (element is not F32)) * groups * ceil_div(patches, arch().eu_bytes // F32.bytes)
+    ours = p.y[0] * (products + sums + 64 * inputs * ceil_div(patches, arch().eu_bytes // element.bytes))
+    fetch = 7 * p.x[1] * p.y[1] * element.bytes // LOAD_BYTES
     return direct - ours - fetch > max(LEAST_SAVED, direct // 20)
 
 
@@ -52,15 +58,15 @@ def image(op: Any, out: Box, weights: WeightStore) -> LaneImage:
     channels = slice(out.start[1], out.stop[1])
     filters = weights[op.operands[1].name][channels].astype(np.float64)
     taps = (FILTER @ filters @ FILTER.T).transpose(2, 3, 0, 1).reshape(16, *filters.shape[:2]).astype(np.float32)
-    parts = [rows_image(tap, F32) for tap in taps]
+    parts = [taps_image(tap[:, :, None, None], op.output.type.element) for tap in taps]
     if has_bias(op):
         parts.append(rows_image(weights[op.operands[2].name].reshape(-1, 1)[channels], F32))
     return np.concatenate(parts, axis=1)
 
 
 def image_bytes(op: Any, out: Box) -> int:
-    taps = 16 * problem(op).x[1]
-    return ceil_div(out.size[1], arch().lanes) * (taps + has_bias(op)) * F32.bytes
+    filters = 16 * filter_bytes(problem(op).x[1], 1, op.output.type.element)
+    return ceil_div(out.size[1], arch().lanes) * (filters + has_bias(op) * F32.bytes)
 
 
 def _patches(out: Shape4) -> tuple[int, int]:
@@ -70,12 +76,12 @@ def _patches(out: Shape4) -> tuple[int, int]:
 def scratch_bytes(op: Any, out: Shape4) -> int:
     """The padded input, its transformed rows, a plane of patches; four products, eight half transformed ones, a sum."""
     rows, columns = _patches(out)
-    inputs = op.input.shape[1]
+    inputs, element = op.input.shape[1], op.output.type.element
     shapes: list[tuple[int, Shape4]] = [
         (1, (1, inputs, 2 * rows + 2, 2 * columns + 2)), (4, (1, inputs, rows, 2 * columns + 2)), (1, (1, inputs, rows, columns)),
-        (13, (1, out[1], rows, columns)),
     ]
-    return sum(count * aligned_bytes(arch(), shape, F32) for count, shape in shapes)
+    sums = 13 * aligned_bytes(arch(), (1, out[1], rows, columns), F32)
+    return sums + sum(count * aligned_bytes(arch(), shape, element) for count, shape in shapes)
 
 
 def emit(op: Any, tile: Tile, needed: Box, e: Bm1684xEmitter) -> None:
@@ -86,7 +92,7 @@ def emit(op: Any, tile: Tile, needed: Box, e: Bm1684xEmitter) -> None:
     for x, y in zip(batches(cut(tile, needed)), batches(out), strict=True):
         s = Scratch(tile.scratch)
         padded = pad_into(e, s.top, x, rows, columns, 0.0)
-        s.take(padded.shape)
+        s.take(padded.shape, padded.element)
         _Batch(op, tile, y, s, e).emit(padded)
     if op.do_relu and op.relu_limit > 0:
         e.binary("min", out, out, op.relu_limit)
@@ -98,7 +104,7 @@ class _Batch:
     def __init__(self, op: Any, tile: Tile, y: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
         self.op, self.e, self.y, self.s = op, e, y, s
         inputs, slots = op.input.shape[1], ceil_div(y.shape[1], arch().lanes)
-        self.filters, self.tap_bytes = tile.constants, slots * inputs * F32.bytes
+        self.filters, self.tap_bytes = tile.constants, slots * filter_bytes(inputs, 1, y.element)
         self.bias = tile.constants + 16 * self.tap_bytes if has_bias(op) else None
         self.patches = _patches(y.shape)
         plane = (1, y.shape[1], *self.patches)
@@ -110,10 +116,10 @@ class _Batch:
         """``x``: the input with its padding, as many rows and columns as the patches have."""
         e, (rows, columns) = self.e, self.patches
         shape = (1, x.shape[1], rows, x.shape[3])
-        bands = [self.s.take(shape) for _ in PATCH]
+        bands = [self.s.take(shape, x.element) for _ in PATCH]
         for band, (operation, a, b) in zip(bands, PATCH, strict=True):
             e.binary(operation, band, every(x, (a, 0), (2, 1), shape), every(x, (b, 0), (2, 1), shape))
-        plane = self.s.take((1, x.shape[1], rows, columns))
+        plane = self.s.take((1, x.shape[1], rows, columns), x.element)
         for i, band in enumerate(bands):
             for j, (operation, a, b) in enumerate(PATCH):
                 e.binary(operation, plane, every(band, (0, a), (1, 2), plane.shape), every(band, (0, b), (1, 2), plane.shape))
@@ -140,9 +146,13 @@ class _Batch:
             self.e.binary("sub" if row else "add", self.sum, p[1], p[2])
             target = every(self.y, (row, column), (2, 2), (1, self.y.shape[1], *size))
             a, b = (x.part(arch(), Box((0, 0, 0, 0), target.shape)) for x in operands)
-            if not self.op.do_relu:
+            narrow = target.element is not F32
+            if not (self.op.do_relu or narrow):
                 self.e.binary("sub" if row else "add", target, a, b)
                 continue
-            spare = self.products[0].part(arch(), Box((0, 0, 0, 0), target.shape))
+            spare, other = (product.part(arch(), Box((0, 0, 0, 0), target.shape)) for product in self.products[:2])
             self.e.binary("sub" if row else "add", spare, a, b)
-            self.e.binary("max", target, spare, 0.0)
+            if self.op.do_relu:
+                self.e.binary("max", other if narrow else target, spare, 0.0)
+            if narrow:
+                self.e.unary("cast", target, other if self.op.do_relu else spare)

@@ -1,0 +1,54 @@
+"""Whole programs in F16 and BF16 on the emulator: sizes beyond local memory, operations side by side with others that compute in F32."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bm1684x.conftest import ROUNDING
+from tests.bm1684x.modules import Builder, conv
+from tpumlir_core.ir import ElementType
+from tpumlir_sophgo.testing.cmodel import Machine
+
+BOTH = pytest.mark.parametrize("element", [ElementType.F16, ElementType.BF16])
+
+
+@BOTH
+def test_tiles_with_overlapping_rows(machine: Machine, element: ElementType) -> None:
+    b = Builder(element=element)
+    x = b.input(1, 3, 200, 330)
+    y = conv(b, conv(b, x, 16, 3, stride=2), 16, 3)
+    b.check(machine, b.op("Add", y, conv(b, y, 16, 5)), tolerance=4 * ROUNDING[element])
+
+
+@BOTH
+def test_values_with_users_of_different_rows(machine: Machine, element: ElementType) -> None:
+    b = Builder(element=element)
+    x = b.input(2, 70, 150, 40)
+    y = b.op("MaxPool", x, kernel_shape=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1))
+    b.check(machine, b.op("Add", b.op("Mul", x, y), conv(b, x, 70, 3, group=70)), tolerance=6 * ROUNDING[element])
+
+
+@BOTH
+def test_filters_beyond_local_memory(machine: Machine, element: ElementType) -> None:
+    b = Builder(element=element)
+    x = b.input(2, 600, 6, 5)
+    y = conv(b, conv(b, x, 700, 3), 40, 1)
+    b.check(machine, y, tolerance=4 * ROUNDING[element])
+
+
+@BOTH
+def test_functions_in_f32_between_products_in_16_bits(machine: Machine, element: ElementType) -> None:
+    b = Builder(element=element)
+    x = b.input(3, 100, 70)
+    scores = b.op("MatMul", b.op("MulConst", x, const_val=0.125), x, None, right_transpose=True)
+    y = b.op("MatMul", b.op("Softmax", scores, axis=2), x, None)
+    z = b.op("MatMul", y, b.weight(b.random.standard_normal((70, 1100)) / 8), b.weight(b.random.standard_normal(1100)), do_relu=True)
+    b.check(machine, z, tolerance=6 * ROUNDING[element])
+
+
+@BOTH
+def test_a_classifier_of_one_row(machine: Machine, element: ElementType) -> None:
+    b = Builder(element=element)
+    x = b.op("Reshape", conv(b, b.input(1, 5, 9, 9), 70, 3), shape=(1, 5670))
+    y = b.op("MatMul", x, b.weight(b.random.standard_normal((5670, 300)) / 75), b.weight(b.random.standard_normal(300)))
+    b.check(machine, y, tolerance=4 * ROUNDING[element])
