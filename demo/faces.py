@@ -56,12 +56,12 @@ def decode(maps: Sequence[Array], threshold: float = 0.5) -> list[Face]:
 def _without_overlaps(faces: Sequence[Face]) -> list[Face]:
     kept: list[Face] = []
     for face in faces:
-        if all(_overlap(face, other) <= OVERLAP for other in kept):
+        if all(overlap(face, other) <= OVERLAP for other in kept):
             kept.append(face)
     return kept
 
 
-def _overlap(a: Face, b: Face) -> float:
+def overlap(a: Face, b: Face) -> float:
     """Intersection over union."""
     both = Face(max(a.left, b.left), max(a.top, b.top), min(a.right, b.right), min(a.bottom, b.bottom), 0.0).area
     return both / (a.area + b.area - both) if both else 0.0

@@ -244,7 +244,7 @@ def evaluate(
 
 
 def layer_losses(
-    original: Module, lowered: Module, samples: Sequence[Sample], *, session: Session | None = None
+    original: Module, lowered: Module, samples: Sequence[Sample | Mapping[str, Array]], *, session: Session | None = None
 ) -> list[LayerLoss]:
     """Where a lowered module loses: its tensors beside those of the module that it was made from, what loses most first."""
     return losses(original, lowered, samples, session or Session())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tpumlir_core.errors import InputError
@@ -23,7 +23,7 @@ LAYERS_STAGE = "compare layers"
 def best_classes(path: Path, network: Network, samples: Sequence[Labelled], output: str, session: Session) -> Best:
     """The best classes of every sample, as a network at ``path`` says; ``output`` holds the scores ("": the first)."""
 
-    def inputs() -> Iterator[dict[str, Array]]:
+    def inputs() -> Iterator[Mapping[str, Array]]:
         for done, one in enumerate(samples):
             session.advance(STAGE, done, len(samples))
             yield _inputs(one.sample, network.inputs)
@@ -37,11 +37,11 @@ def best_classes(path: Path, network: Network, samples: Sequence[Labelled], outp
         return Best(found, time.perf_counter() - began)
 
 
-def _inputs(sample: Sample, specs: Sequence[InputSpec]) -> dict[str, Array]:
-    return dict(read_sample(sample, specs))
+def _inputs(sample: Sample | Mapping[str, Array], specs: Sequence[InputSpec]) -> Mapping[str, Array]:
+    return sample if isinstance(sample, Mapping) else read_sample(sample, specs)
 
 
-def losses(original: Module, lowered: Module, samples: Sequence[Sample], session: Session) -> list[LayerLoss]:
+def losses(original: Module, lowered: Module, samples: Sequence[Sample | Mapping[str, Array]], session: Session) -> list[LayerLoss]:
     """The layers of a lowered module beside a module that it was made from, what loses most first.
 
     Raises InputError where they have no tensor in common.

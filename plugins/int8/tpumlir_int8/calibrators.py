@@ -63,7 +63,7 @@ class KlCalibrator(StreamingCalibrator):
 
 
 class MseCalibrator(StreamingCalibrator):
-    """Least squared error of the quantized values (OCTAV), the mean over the samples."""
+    """Least squared error of the quantized values (OCTAV), over all samples."""
 
     def collector(self) -> Collector:
         return SquaredError()

@@ -11,7 +11,7 @@ from tpumlir_core.ir import Array
 from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_int8.divergence import least_divergence
 from tpumlir_int8.error import least_squared_error
-from tpumlir_int8.histogram import CAPACITY, Histogram, magnitudes
+from tpumlir_int8.histogram import CAPACITY, Histogram
 
 LEAST_THRESHOLD = 1e-5
 """The threshold of a tensor that is all zeros, as the reference writes it (tpu-mlir 1.30.2)."""
@@ -76,8 +76,8 @@ class Largest(Collector):
         return self.largest
 
 
-class Divergence(Collector):
-    """A histogram over all samples, for the least divergence of the quantized values from it."""
+class Counted(Collector):
+    """Keeps a histogram over all samples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,8 +86,23 @@ class Divergence(Collector):
     def gather(self, values: Array, low: float, high: float) -> None:
         self._histogram.add(values, max(-low, high))
 
+
+class Divergence(Counted):
+    """The threshold of least divergence of the quantized values from those seen."""
+
     def threshold(self) -> float:
         return least_divergence(self._histogram.magnitudes())
+
+
+class SquaredError(Counted):
+    """The threshold of least squared error over the values of all samples.
+
+    The reference takes the mean of what is best for each sample (tpu-mlir 1.30.2), which cuts off those that reach far: with 64
+    photos the logits of EfficientNet-Lite0 err by 12 % instead of 7 %.
+    """
+
+    def threshold(self) -> float:
+        return least_squared_error(self._histogram.magnitudes(), signed=self.low < -_NEARLY_ZERO)
 
 
 class Mean(Collector):
@@ -111,13 +126,6 @@ class Mean(Collector):
         return self._sum / self._samples
 
 
-class SquaredError(Mean):
-    """The threshold of least squared error."""
-
-    def of_sample(self, values: Array, low: float, high: float) -> float:
-        return least_squared_error(magnitudes(values, max(-low, high)), signed=low < -_NEARLY_ZERO)
-
-
 class Gauss(Mean):
     """The best threshold for a normal distribution (ACIQ), its deviation estimated from the extremes and the number of values."""
 
@@ -133,15 +141,8 @@ class Laplace(Mean):
         return _LAPLACE_THRESHOLD * float(np.abs(values - values.mean(dtype=np.float64).astype(np.float32)).mean(dtype=np.float64))
 
 
-class Percentile(Collector):
-    """A histogram over all samples, of which a share is cut off at either end: less and less along the network."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._histogram = Histogram()
-
-    def gather(self, values: Array, low: float, high: float) -> None:
-        self._histogram.add(values, max(-low, high))
+class Percentile(Counted):
+    """A share of all values is cut off at either end: less and less along the network."""
 
     def threshold(self) -> float:
         return self.largest

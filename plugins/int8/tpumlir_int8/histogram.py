@@ -48,12 +48,6 @@ class Magnitudes:
         return (np.arange(len(self.counts)) + 0.5) * self.width
 
 
-def magnitudes(values: Array, largest: float) -> Magnitudes:
-    """The magnitudes of one array, none above ``largest`` > 0, in LEAST_BINS bins."""
-    width = largest / (LEAST_BINS * _MARGIN)
-    return _folded(bin_counts(values, width, LEAST_BINS), width)
-
-
 class Histogram:
     """Counts of all the values seen, signed; as wide as the largest magnitude wants it."""
 
@@ -82,13 +76,7 @@ class Histogram:
 
     def magnitudes(self) -> Magnitudes:
         """The same without signs, up to the last bin that holds anything, and LEAST_BINS at least."""
-        folded = _folded(self.counts, self.width)
-        used = int(np.flatnonzero(folded.counts)[-1]) + 1 if folded.counts.any() else 0
-        return Magnitudes(folded.counts[: max(used, LEAST_BINS)], self.width)
-
-
-def _folded(counts: Array, width: float) -> Magnitudes:
-    bins = len(counts) // 2
-    folded = counts[bins:] + counts[:bins][::-1]
-    folded[0] = folded[1]
-    return Magnitudes(folded, width)
+        folded = self.counts[CAPACITY:] + self.counts[:CAPACITY][::-1]
+        folded[0] = folded[1]
+        used = int(np.flatnonzero(folded)[-1]) + 1 if folded.any() else 0
+        return Magnitudes(folded[: max(used, LEAST_BINS)], self.width)
