@@ -58,6 +58,20 @@ def test_exchange_beyond_local_memory_and_of_images(machine: Machine, shape: tup
     b.check(machine, b.op("Permute", b.op("Relu", b.input(*shape)), order=order), tolerance=0)
 
 
+@pytest.mark.parametrize("shape", [(1, 800, 803, 3), (2, 61, 53, 3), (8, 40, 52, 4), (9, 16, 20, 2), (1, 7, 331, 3), (3, 127, 2)])
+def test_pixels_to_planes(machine: Machine, shape: tuple[int, ...]) -> None:
+    b = Builder()
+    last = len(shape) - 1
+    b.check(machine, b.op("Permute", b.op("Relu", b.input(*shape)), order=(0, last, *range(1, last))), tolerance=0)
+
+
+def test_pixels_to_planes_of_a_part_of_a_tile(machine: Machine) -> None:
+    b = Builder()
+    x = b.op("AddConst", b.input(1, 70, 64, 3), const_val=1.5)
+    part = b.op("Slice", x, offset=(0, 5, 0, 0), steps=(1, 1, 1, 1), ends=(1, 70, 64, 3))
+    b.check(machine, b.op("Permute", part, order=(0, 3, 1, 2)), b.op("Permute", x, order=(0, 3, 1, 2)), tolerance=1e-6)
+
+
 @pytest.mark.parametrize(("shape", "order"), [
     ((1, 70, 2, 2, 9, 11), (0, 1, 4, 2, 5, 3)), ((2, 32, 36, 4), (0, 3, 2, 1)), ((300, 2, 6, 2), (0, 2, 1, 3)), ((3, 5, 7), (2, 1, 0)),
     ((2, 66, 5, 7), (0, 1, 3, 2)), ((3, 66, 4, 5, 6), (0, 1, 4, 3, 2)), ((9, 3, 40), (1, 0, 2)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -95,15 +97,36 @@ def test_what_is_resized_larger_is_cropped_in_the_middle(name: str) -> None:
     np.testing.assert_allclose(outputs(module, {"x_raw": raw(images, name)}), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_filters_take_the_order_of_the_image_and_others_keep_theirs() -> None:
-    module = network((1, 3, 4, 4), RGB)
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_filters_take_the_order_of_the_image(layout: str) -> None:
+    preprocess = dataclasses.replace(RGB, channel_format=layout)
+    module = network((1, 3, 4, 4) if layout == "nchw" else (1, 4, 4, 3), preprocess)
     FusePreprocess("BGR_PLANAR").run(module)
     assert not any(isinstance(op, top.SwapChannel) for op in module.function.operations)
+
+
+def test_where_others_take_the_image_its_channels_change_places() -> None:
     module = network((1, 3, 4, 4), RGB)
     x = module.function.operations[0].output
     module.function.operations.append(top.Abs.create([x], ["z"]))
     FusePreprocess("BGR_PLANAR").run(module)
     assert [op.output.name for op in module.function.operations if isinstance(op, top.SwapChannel)] == ["x_swapped"]
+
+
+def test_an_axis_that_is_no_channel_stays() -> None:
+    """A convolution over the rows of packed images, of which there are as many as channels."""
+    fed = top.Input.create([], [("x", TensorType((1, 3, 4, 3)))])
+    weights = WeightStore()
+    weights["w"] = np.arange(6, dtype=np.float32).reshape(2, 3, 1, 1)
+    filters = top.Weight.create([], [("w", TensorType((2, 3, 1, 1)))])
+    conv = top.Conv.create([fed.output, filters.output, None], ["y"], kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0))
+    module = Module("net", Function("main", [fed, filters, conv], [conv.output]), weights)
+    preprocess = dataclasses.replace(RGB, channel_format="nhwc")
+    record_preprocess(module, preprocess)
+    images = pixels(1, 3, 4, 3)
+    expected = conv.evaluate([real(images, preprocess).astype(np.float32), weights["w"], None])[0]
+    FusePreprocess("BGR_PACKED").run(module)
+    np.testing.assert_allclose(outputs(module, {"x_raw": raw(images, "BGR_PACKED")}), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_an_output_keeps_its_name() -> None:

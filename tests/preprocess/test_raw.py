@@ -16,7 +16,6 @@ from tpumlir_core.ir import ElementType, Function, Module, TensorType, WeightSto
 from tpumlir_core.preprocess import RAW_FORMATS, InputSpec, Preprocess, preprocess_note, raw_format, read_sample
 from tpumlir_core.preprocess.notes import noted_preprocess
 
-
 PLAIN = Preprocess()
 
 

@@ -37,7 +37,7 @@ class Network:
 
 
 def open_networks(files: Sequence[Path], options: ImportOptions, runner: str, session: Session) -> list[Network]:
-    """The networks in files. Images become inputs as ``options`` says, else as the .mlir records; for files that do not tell, as the
+    """The networks in files. Images become inputs as ``options`` says, else as the file records; for files that do not tell, as the
     first .mlir that does, else as the defaults."""
     modules = {path: _read(path, options, session) for path in files if path.suffix == ".mlir"}
     known = (found for module in modules.values() if (found := recorded(module)) is not None)
@@ -57,7 +57,7 @@ def _open(
     path: Path, module: Module | None, preprocess: Preprocess, options: ImportOptions, runner: str, session: Session
 ) -> Network:
     if module is None:
-        return open_compiled_network(path, runner, preprocess, session) or open_source_network(path, options, preprocess, session)
+        return open_compiled_network(path, runner, options, preprocess, session) or open_source_network(path, options, preprocess, session)
     if recorded(module) is None:
         record_preprocess(module, preprocess)
     return open_module_network(module, session)
@@ -88,7 +88,9 @@ def open_module_network(module: Module, session: Session, names: Sequence[str] =
     return Network(input_specs(module), run_each, outputs)
 
 
-def open_compiled_network(path: Path, runner: str, preprocess: Preprocess, session: Session) -> Network | None:
+def open_compiled_network(
+    path: Path, runner: str, options: ImportOptions, preprocess: Preprocess, session: Session
+) -> Network | None:
     """A compiled file, by the runner of that name, or by the one that knows it; None where none does."""
     known = require(RUNNER, runner, path, session.plugins) if runner else recognize(RUNNER, path, session.plugins)
     if known is None:
@@ -101,7 +103,7 @@ def open_compiled_network(path: Path, runner: str, preprocess: Preprocess, sessi
                 found = device.run(path, sample)
             yield found
 
-    return Network(compiled_specs(path, preprocess), run_each)
+    return Network(compiled_specs(path, options.preprocess, preprocess), run_each)
 
 
 def open_source_network(path: Path, options: ImportOptions, preprocess: Preprocess, session: Session) -> Network:

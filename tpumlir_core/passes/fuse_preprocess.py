@@ -95,7 +95,7 @@ def _prepared(op: top.Input, image: Value, preprocess: Preprocess, raw: RawForma
     order = tuple(raw.order.index(channel) for channel in preprocess.channel_order)
     mean, scale = (np.asarray(numbers[: len(order)]) for numbers in (preprocess.mean, preprocess.scale))
     if order != tuple(range(len(order))):
-        readers = _convolutions(op.output, rewriter)
+        readers = _convolutions(op.output, preprocess.channel_format == "nchw", rewriter)
         if readers:
             back = np.argsort(order)
             mean, scale = mean[back], scale[back]
@@ -113,11 +113,25 @@ def _prepared(op: top.Input, image: Value, preprocess: Preprocess, raw: RawForma
     return rewriter.insert(top.Permute, [scaled], rewriter.fresh(f"{op.name}_nhwc") if named else op.name, order=(0, 2, 3, 1)).output
 
 
-def _convolutions(value: Value, rewriter: Rewriter) -> list[top.Conv]:
-    """The users of a value, where all are convolutions over all channels with constant filters; else none."""
-    users = [user for user, position in value.uses if isinstance(user, top.Conv) and position == 0]
-    sure = [user for user in users if user.group == 1 and rewriter.constant(user.operands[1]) is not None]
-    return sure if len(sure) == len(value.uses) else []
+def _convolutions(value: Value, planar: bool, rewriter: Rewriter) -> list[top.Conv]:
+    """The users of images, where all are convolutions over all channels with constant filters; else none."""
+    found = []
+    for user, position in value.uses:
+        if not planar and isinstance(user, top.Permute) and user.order == (0, 3, 1, 2):
+            behind = _convolutions(user.output, True, rewriter)
+            if not behind:
+                return []
+            found += behind
+        elif planar and isinstance(user, top.Conv) and position == 0 and _mixes_channels(user, rewriter):
+            found.append(user)
+        else:
+            return []
+    return found
+
+
+def _mixes_channels(conv: top.Conv, rewriter: Rewriter) -> bool:
+    """Whether another order of channels is only another order in its filter."""
+    return conv.group == 1 and rewriter.constant(conv.operands[1]) is not None
 
 
 def _reorder_filter(conv: top.Conv, order: Array, rewriter: Rewriter) -> None:

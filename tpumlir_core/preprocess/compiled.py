@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tpumlir_core.bmodel import is_bmodel, read_model, read_notes
 from tpumlir_core.container import container_chip, read_container
@@ -15,9 +13,9 @@ from tpumlir_core.preprocess.options import Preprocess
 from tpumlir_core.preprocess.samples import InputSpec
 
 
-def compiled_specs(path: Path, preprocess: Preprocess | None = None) -> list[InputSpec]:
+def compiled_specs(path: Path, preprocess: Preprocess | None = None, default: Preprocess | None = None) -> list[InputSpec]:
     """The inputs of a compiled file: of its first network, as compiled for its first shapes. Images become them by ``preprocess``,
-    else as the file says, else plainly; raw images stay raw.
+    else as the file says, else by ``default`` or plainly; raw images stay raw.
 
     Raises InputError for a format that only a target knows.
     """
@@ -33,9 +31,8 @@ def compiled_specs(path: Path, preprocess: Preprocess | None = None) -> list[Inp
         shapes, notes = [(tensor.name, tensor.shape) for tensor in container.inputs], dict(container.facts)
     else:
         raise InputError(f"{path}: only its target knows the inputs of this file; give them by name in an .npz")
-    return [_spec(name, shape, notes, preprocess) for name, shape in shapes]
-
-
-def _spec(name: str, shape: tuple[int, ...], notes: Mapping[str, Any], preprocess: Preprocess | None) -> InputSpec:
-    noted, raw = noted_preprocess(notes, name)
-    return InputSpec(name, shape, preprocess or noted or Preprocess(), raw)
+    found = []
+    for name, shape in shapes:
+        noted, raw = noted_preprocess(notes, name)
+        found.append(InputSpec(name, shape, preprocess or noted or default or Preprocess(), raw))
+    return found
