@@ -1,0 +1,99 @@
+"""Lowering to 16 bits: what keeps F32, where conversions go, and what the outside sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.passes.conftest import Graph
+from tpumlir_bm1684x.target import Bm1684xTarget
+from tpumlir_core.interpreter import NumpyInterpreter
+from tpumlir_core.ir import Array, ElementType, Module, Operation, top
+from tpumlir_core.ir.storage import to_real
+from tpumlir_core.plugins.extension_points import LoweringOptions
+from tpumlir_core.precision import keeps_f32
+from tpumlir_core.stages import Session
+from tpumlir_float.lowering import FloatQuantizer
+from tpumlir_sophgo.executor import SophgoExecutor
+
+F16, BF16, F32 = ElementType.F16, ElementType.BF16, ElementType.F32
+
+
+def lower(module: Module, mode: str, **options: Any) -> Module:
+    return FloatQuantizer().lower(module, Bm1684xTarget(), LoweringOptions(mode, passes=Session().passes, **options))
+
+
+def network(graph: Graph) -> Module:
+    """A convolution, then the norm of each position over its channels, which divides it."""
+    x = graph.input(1, 5, 6, 7)
+    a = graph.op(top.Conv, x, graph.random(8, 5, 3, 3), graph.random(8), kernel_shape=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1))
+    squares = graph.op(top.Mul, a, a)
+    total = graph.op(top.Reduce, squares, axes=(1,), keepdims=True, mode="ReduceSum")
+    safe = graph.op(top.AddConst, total, const_val=1e-9)
+    y = graph.op(top.Div, a, graph.op(top.Sqrt, safe))
+    return graph.module(graph.op(top.Relu, y))
+
+
+def by_kind(module: Module) -> dict[str, Operation]:
+    return {op.opcode.partition(".")[2]: op for op in module.function.operations if op.opcode.startswith("tpu.")}
+
+
+@pytest.mark.parametrize(("mode", "element"), [("F16", F16), ("BF16", BF16)])
+def test_sums_and_what_serves_them_keep_f32(mode: str, element: ElementType) -> None:
+    made = by_kind(lower(network(Graph()), mode))
+    stored = {name: made[name].output.type.element for name in ("Conv", "Mul", "Reduce", "AddConst", "Sqrt", "Div", "Relu")}
+    assert stored == {"Conv": element, "Mul": F32, "Reduce": F32, "AddConst": F32, "Sqrt": F32, "Div": F32, "Relu": element}
+
+
+def test_outputs_keep_name_and_type() -> None:
+    module = network(Graph())
+    name = module.function.outputs[0].name
+    lowered = lower(module, "F16")
+    (output,) = lowered.function.outputs
+    assert (output.name, output.type.element, output.owner.input.name) == (name, F32, f"{name}_f16")  # type: ignore[union-attr]
+
+
+def test_a_value_is_converted_once() -> None:
+    graph = Graph()
+    x = graph.input(2, 3)
+    lowered = lower(graph.module(graph.op(top.Add, x, x), graph.op(top.Abs, x)), "F16")
+    casts = [op for op in lowered.function.operations if op.opcode == "tpu.Cast" and op.input.name == "x0"]
+    assert [op.name for op in casts] == ["x0_f16"]
+
+
+def test_modes_of_single_operations() -> None:
+    module = network(Graph())
+    conv = next(op for op in module.function.operations if op.opcode == "top.Conv")
+    lowered = lower(module, "F32", modes={conv.name: "F16"})
+    assert by_kind(lowered)["Conv"].output.type.element is F16
+    assert by_kind(lowered)["Relu"].output.type.element is F32
+
+
+def test_weights_stay_as_they_are() -> None:
+    lowered = lower(network(Graph()), "F16")
+    assert {op.output.type.element for op in lowered.function.operations if op.opcode == "top.Weight"} == {F32}
+
+
+@pytest.mark.parametrize(("mode", "least"), [("F16", 0.9999), ("BF16", 0.99)])
+def test_the_executor_rounds_where_it_stores(mode: str, least: float) -> None:
+    graph = Graph()
+    module = network(graph)
+    wanted: Array = NumpyInterpreter().run(module, graph.inputs)[module.function.outputs[0].name]
+    lowered = lower(module, mode)
+    arrays = SophgoExecutor().run(lowered, graph.inputs)
+    found = arrays[lowered.function.outputs[0].name]
+    cosine = float((found.ravel() @ wanted.ravel()) / np.linalg.norm(found) / np.linalg.norm(wanted))
+    assert least < cosine < 1
+    conv = by_kind(lowered)["Conv"]
+    real = to_real(arrays[conv.name], conv.output.type)
+    assert not np.array_equal(real, NumpyInterpreter().run(module, graph.inputs)[conv.name])
+
+
+def test_reductions_that_do_not_grow_may_be_rounded() -> None:
+    graph = Graph()
+    x = graph.input(3, 4)
+    kept = {mode: keeps_f32(graph.op(top.Reduce, x, axes=(1,), keepdims=True, mode=mode).owner)  # type: ignore[arg-type]
+            for mode in ("ReduceMax", "ReduceMean", "ReduceSum", "ReduceL2")}
+    assert kept == {"ReduceMax": False, "ReduceMean": False, "ReduceSum": True, "ReduceL2": True}

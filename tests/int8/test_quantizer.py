@@ -1,0 +1,174 @@
+"""The INT8 quantizer: what is stored how, and random networks on the emulator, bit for bit as the executor has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.passes.conftest import Graph
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.target import Bm1684xTarget
+from tpumlir_core.errors import InputError
+from tpumlir_core.interpreter import NumpyInterpreter
+from tpumlir_core.ir import Array, ElementType, Module, Quantization, top
+from tpumlir_core.ir.storage import to_real
+from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Positions
+from tpumlir_core.stages import Session
+from tpumlir_core.storage_lowering import Storage
+from tpumlir_int8.products import quantize
+from tpumlir_int8.quantizer import Int8Quantizer
+from tpumlir_int8.ranges import after_relu, storage_of
+from tpumlir_sophgo.executor import SophgoExecutor
+from tpumlir_sophgo.testing.cmodel import Machine
+from tpumlir_sophgo.testing.programs import run_module
+
+SI8, UI8 = ElementType.SI8, ElementType.UI8
+
+
+@pytest.fixture(scope="module")
+def machine() -> Machine:
+    """The emulator; tests are skipped where it has not been fetched."""
+    try:
+        return Machine(arch())
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return Graph()
+
+
+def ranges(module: Module, inputs: Mapping[str, Array]) -> dict[str, CalibratedRange]:
+    arrays = NumpyInterpreter().run(module, inputs)
+    return {name: CalibratedRange(float(np.abs(a).max()) or 1.0, float(a.min()), float(a.max())) for name, a in arrays.items()}
+
+
+def lower(module: Module, table: Mapping[str, CalibratedRange], **options: Any) -> Module:
+    return Int8Quantizer().lower(module, Bm1684xTarget(), LoweringOptions("INT8", calibration=table, passes=Session().passes, **options))
+
+
+def network(graph: Graph, channels: int = 6) -> tuple[Module, dict[str, Array]]:
+    """A convolution with a ReLU, a pool, two branches that are added and concatenated, a function, and a product."""
+    x = graph.input(2, 3, 11, 9)
+    window = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)}
+    a = graph.op(top.Conv, x, graph.random(channels, 3, 3, 3), graph.random(channels), strides=(2, 2), do_relu=True, **window)
+    p = graph.op(top.MaxPool, a, kernel_shape=(2, 2), strides=(1, 1), pads=(0, 0, 1, 1))
+    b = graph.op(top.Conv, p, graph.random(channels, 1, 3, 3), graph.random(channels), strides=(1, 1), group=channels, **window)
+    s = graph.op(top.SiLU, b)
+    c = graph.op(top.Concat, graph.op(top.Add, s, p), s, axis=1)
+    g = graph.op(top.AvgPool, c, kernel_shape=(6, 5), strides=(1, 1), pads=(0, 0, 0, 0))
+    flat = graph.op(top.Reshape, g, shape=(2, 2 * channels))
+    y = graph.op(top.MatMul, flat, graph.random(2 * channels, 7), graph.random(7))
+    return graph.module(graph.op(top.Softmax, y, axis=1), y), dict(graph.inputs)
+
+
+def opcodes(module: Module) -> list[str]:
+    return [op.opcode for op in module.function.operations if op.opcode not in ("top.Input", "top.Weight")]
+
+
+# --- ranges -----------------------------------------------------------------------------------------------------------
+def test_never_negative_is_unsigned() -> None:
+    """The figures that tpu-mlir 1.30.2 wrote for its tiny network."""
+    assert storage_of(CalibratedRange(4.4466324, -4.4466324, 3.8317902), False).quantization.scale == pytest.approx(0.0350128, rel=1e-5)  # type: ignore[union-attr]
+    unsigned = storage_of(CalibratedRange(5.4525051, -0.0, 5.4525051), False)
+    assert unsigned.element is UI8
+    assert unsigned.quantization.scale == pytest.approx(0.0213824, rel=1e-5)  # type: ignore[union-attr]
+    asymmetric = storage_of(CalibratedRange(4.4466324, -4.4466324, 3.8317902), True)
+    assert asymmetric.element is SI8
+    assert (round(asymmetric.quantization.scale, 7), asymmetric.quantization.zero_point) == (0.0324644, 9)  # type: ignore[union-attr]
+
+
+@given(st.floats(-100, 100), st.floats(-100, 100))
+def test_zero_and_both_ends_are_stored_within_half_a_step(a: float, b: float) -> None:
+    low, high = min(a, b), max(a, b)
+    for asymmetric in (False, True):
+        storage = storage_of(CalibratedRange(max(abs(low), abs(high)), low, high), asymmetric)
+        q, limits = storage.quantization, np.iinfo(storage.element.numpy)
+        assert q is not None
+        for real in (0.0, low, high):
+            stored = round(real / q.scale) + q.zero_point
+            assert limits.min - 1 <= stored <= limits.max + 1
+
+
+def test_an_activation_bounds_its_range() -> None:
+    assert after_relu(CalibratedRange(8.0, -8.0, 7.0), 6.0) == CalibratedRange(6.0, 0.0, 6.0)
+    assert after_relu(CalibratedRange(8.0, -8.0, 7.0), -1.0) == CalibratedRange(8.0, 0.0, 7.0)
+
+
+def test_weights_by_channel() -> None:
+    weights = np.float32([[1.0, -2.0], [0.5, 0.25]])
+    source, result = Storage(SI8, Quantization(0.1, 3)), Storage(SI8, Quantization(0.5, -7))
+    found = quantize(weights, 0, np.float32([1.0, -1.0]), source, result)
+    np.testing.assert_array_equal(found.weights, [[64, -127], [127, 64]])  # halves to even
+    steps = np.array([2 / 127, 0.5 / 127])
+    np.testing.assert_allclose(found.scale, 0.1 * steps / 0.5, rtol=1e-6)
+    sums = np.array([64 - 127, 127 + 64])
+    np.testing.assert_allclose(found.offset, np.array([1, -1]) / 0.5 - 7 - found.scale * 3 * sums, rtol=1e-5)
+
+
+# --- what becomes of operations ------------------------------------------------------------------------------------------
+def test_integers_where_they_do_and_floats_elsewhere(graph: Graph) -> None:
+    module, inputs = network(graph)
+    names = [v.name for v in module.function.outputs]
+    lowered = lower(module, ranges(module, inputs))
+    kinds = opcodes(lowered)
+    assert kinds.count("tpu.QuantizedConv") == 2
+    assert {"tpu.QuantizedMatMul", "tpu.Lookup"} <= set(kinds)
+    softmax = next(op for op in lowered.function.operations if op.opcode == "tpu.Softmax")
+    assert softmax.output.type.element is ElementType.F16
+    assert [(v.name, v.type.element) for v in lowered.function.outputs] == [(name, ElementType.F32) for name in names]
+
+
+def test_maxima_and_moves_keep_the_scale_of_their_operand(graph: Graph) -> None:
+    module, inputs = network(graph)
+    lowered = lower(module, ranges(module, inputs))
+    for op in lowered.function.operations:
+        if op.opcode in ("tpu.MaxPool", "tpu.Reshape"):
+            assert op.input.type.scaling == op.output.type.scaling
+
+
+def test_modes_of_single_operations(graph: Graph) -> None:
+    module, inputs = network(graph)
+    table, first = ranges(module, inputs), next(op for op in module.function.operations if op.opcode == "top.Conv")
+    lowered = lower(module, table, modes={first.name: "F16"})
+    made = next(op for op in lowered.function.operations if op.name == first.name)
+    assert (made.opcode, made.output.type.element) == ("tpu.Conv", ElementType.F16)
+
+
+def test_outside_types_can_stay(graph: Graph) -> None:
+    module, inputs = network(graph)
+    lowered = lower(module, ranges(module, inputs), quant_inputs=Positions(every=True), quant_outputs=Positions(frozenset({1})))
+    fed = next(op for op in lowered.function.operations if op.opcode == "top.Input")
+    assert fed.output.type.element is SI8
+    assert [v.type.element for v in lowered.function.outputs] == [ElementType.F32, SI8]
+
+
+def test_without_a_range_it_stays_float(graph: Graph) -> None:
+    module, inputs = network(graph)
+    table, first = ranges(module, inputs), next(op for op in module.function.operations if op.opcode == "top.Conv")
+    del table[first.name]
+    made = next(op for op in lower(module, table).function.operations if op.name == first.name)
+    assert (made.opcode, made.output.type.element) == ("tpu.Conv", ElementType.F16)
+
+
+# --- on the emulator -----------------------------------------------------------------------------------------------------
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 6, 70]), st.booleans())
+def test_the_emulator_agrees_bit_for_bit(machine: Machine, seed: int, channels: int, asymmetric: bool) -> None:
+    module, inputs = network(Graph(seed), channels)
+    wanted = NumpyInterpreter().run(module, inputs)[module.function.outputs[1].name]
+    lowered = lower(module, ranges(module, inputs), asymmetric=asymmetric, quant_outputs=Positions(frozenset({1})))
+    y = lowered.function.outputs[1]
+    expected = SophgoExecutor().run(lowered, inputs)
+    target = Bm1684xTarget()
+    found = run_module(machine, target.chip(), target.kernels(), lowered, inputs)
+    np.testing.assert_array_equal(found[y.name], expected[y.name])
+    real = to_real(found[y.name], y.type)
+    error = np.linalg.norm(real - wanted) / np.linalg.norm(wanted)
+    assert error < 0.15, error
