@@ -50,7 +50,7 @@ def pays(op: Any) -> bool:
     sums = (24 + 8 * (element is not F32)) * groups * ceil_div(patches, arch().eu_bytes // F32.bytes)
     ours = p.y[0] * (products + sums + 64 * inputs * ceil_div(patches, arch().eu_bytes // element.bytes))
     fetch = 7 * p.x[1] * p.y[1] * element.bytes // LOAD_BYTES
-    return direct - ours - fetch > max(LEAST_SAVED, direct // 20)
+    return bool(direct - ours - fetch > max(LEAST_SAVED, direct // 20))
 
 
 def image(op: Any, out: Box, weights: WeightStore) -> LaneImage:
