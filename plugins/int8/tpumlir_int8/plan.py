@@ -16,7 +16,7 @@ from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptio
 from tpumlir_core.precision import STORED, storage_modes
 from tpumlir_core.storage_lowering import Storage
 from tpumlir_int8 import lookups, products
-from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, kind, may_be_quantized
+from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, kind, may_be_quantized, serving_floats
 from tpumlir_int8.products import can_be_lowered
 from tpumlir_int8.ranges import after_relu, storage_of
 
@@ -49,13 +49,14 @@ def is_float_tensor(value: Value | None) -> bool:
 def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
     """The plan for a module that the target can do in INT8 and the float modes it has."""
     floats = storage_modes(module, target, replace(options, mode=_float_mode(target), modes={}))
-    plan = Plan()
+    plan, serving = Plan(), serving_floats(module)
     for operation in module.function.operations:
         if operation.opcode in KEPT:
             _keep(operation, plan, options)
             continue
         mode = options.modes.get(operation.name)
-        storages = _storages(operation, plan, options) if mode in (None, INT8) else None
+        worth = mode == INT8 or (mode is None and operation not in serving and not _continues_floats(operation, plan))
+        storages = _storages(operation, plan, options) if worth else None
         if storages is not None and _supported(operation, plan, storages, target):
             plan.modes[operation] = INT8
             for table in (plan.made, plan.quantized):
@@ -111,6 +112,12 @@ def _reads_images(operation: Operation) -> bool:
     """Whether something is calculated from numbers that have 8 bits already."""
     images = [v for v in operation.operands if v is not None and not isinstance(v.owner, Weight) and v.type.element in STORED_IN_8_BITS]
     return kind(operation) in POINTWISE - LOOKED_UP and bool(images)
+
+
+def _continues_floats(operation: Operation, plan: Plan) -> bool:
+    """Whether a pointwise operation takes what a float one made: it stays float, up to the next product, where 8 bits pay."""
+    makers = (value.owner for value in operation.operands if is_float_tensor(value) and value is not None)
+    return kind(operation) in POINTWISE and any(plan.modes.get(maker, INT8) != INT8 for maker in makers)
 
 
 def _followed(operation: Operation, plan: Plan) -> list[Storage] | None:

@@ -4,13 +4,15 @@
     FOLLOWING   move or choose numbers: their result is stored as their operand is
     JOINING     the same with several operands, which are converted to what the result is stored as
     POINTWISE   8 bits in memory, calculated in F32 on the chip: each number of the result depends on a few of the operands
+                (but float between floats: where the operand comes from a float operation, or all that take the result are float,
+                as the variance of a normalisation that is spelled out, which is a small difference of large sums)
     the rest    float: softmax and normalisation lose too much, so do steps and periods (Floor, Sign, Sin), whose results jump or turn
                 within one step of the operand; and what has no range in the calibration table cannot be quantized
 """
 
 from __future__ import annotations
 
-from tpumlir_core.ir import Operation
+from tpumlir_core.ir import Module, Operation
 from tpumlir_core.ir.top import Weight
 
 PRODUCTS = frozenset({"Conv", "MatMul"})
@@ -45,6 +47,18 @@ def may_be_quantized(operation: Operation) -> bool:
     if name in PRODUCTS:
         return _product_of_weights(operation)
     return name in FOLLOWING or name in JOINING or name in POINTWISE
+
+
+def serving_floats(module: Module) -> set[Operation]:
+    """Pointwise operations, and those that follow, that are there for float operations only."""
+    outputs, serving = set(module.function.outputs), set[Operation]()
+    for operation in reversed(module.function.operations):
+        users = [user for result in operation.results for user, _ in result.uses]
+        if not users or not outputs.isdisjoint(operation.results) or not (kind(operation) in POINTWISE or follows(operation)):
+            continue
+        if all(user in serving or not may_be_quantized(user) for user in users):
+            serving.add(operation)
+    return serving
 
 
 def follows(operation: Operation) -> bool:
