@@ -74,13 +74,12 @@ def test_inputs_in_every_format(machine: Machine, mode: str, name: str, order: s
         assert np.abs(found - wanted).max() <= STEP[mode] * np.abs(wanted).max()
 
 
-def test_images_become_8_bits_in_one_step() -> None:
+@pytest.mark.parametrize(("mode", "stored"), [("F32", "f32"), ("F16", "f16"), ("BF16", "bf16"), ("INT8", "si8")])
+def test_images_become_what_the_network_stores_in_one_step(mode: str, stored: str) -> None:
     preprocess = Preprocess(pixel_format="rgb", mean=MEAN, scale=SCALE)
-    module = lowered(as_fed((1, 3, 96, 128), preprocess), "INT8", "RGB_PLANAR")
-    calculated = [op for op in module.function.operations if op.opcode.startswith("tpu.")]
-    assert [(op.opcode, op.input.type.element, op.output.type.element) for op in calculated] == [
-        ("tpu.Scale", ElementType.UI8, ElementType.SI8)
-    ]
+    module = lowered(as_fed((1, 3, 96, 128), preprocess), mode, "RGB_PLANAR")
+    first = next(op for op in module.function.operations if op.opcode.startswith("tpu."))
+    assert (first.opcode, first.input.name, first.output.type.element) == ("tpu.Scale", "x_raw", ElementType(stored))
 
 
 @pytest.mark.parametrize("asymmetric", [False, True])
