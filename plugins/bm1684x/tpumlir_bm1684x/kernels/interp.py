@@ -79,20 +79,36 @@ class Run:
 
 
 def find_runs(found: Taps) -> list[Run]:
-    """The fewest runs that cover all output positions."""
+    """The fewest runs that cover all output positions; of two periods that promise the fewest the better one."""
     periods = range(1, min(_MAX_PERIOD, len(found.source)) + 1)
-    return min((list(_runs(found, period)) for period in periods), key=len)
+    promising = sorted(periods, key=lambda period: _changes(found, period))[:2]
+    return min((list(_runs(found, period)) for period in sorted(promising)), key=len)
+
+
+def _changes(found: Taps, period: int) -> int:
+    """About how many runs there are of a period, without going through them."""
+    return period + sum(len(_boundaries(found.source[i::period], found.share[i::period])) for i in range(period))
+
+
+def _boundaries(source: Array, share: Array) -> Array:
+    """Positions that are the last of a run, if it begins before: where the stride or the share of what follows is another."""
+    strides, equal = np.diff(source), share[1:] == share[:-1]
+    return np.flatnonzero((strides[1:] != strides[:-1]) | ~equal[1:]) + 1
 
 
 def _runs(found: Taps, period: int) -> Iterator[Run]:
     for first in range(period):
         source, share = found.source[first::period], found.share[first::period]
-        begin = 0
-        while begin < len(source):
-            stride = int(source[begin + 1] - source[begin]) if begin + 1 < len(source) else 0
-            same = (np.diff(source[begin:]) == stride) & (share[begin + 1 :] == share[begin])
-            count = len(source) - begin if same.all() else int(np.argmin(same)) + 1
-            yield Run(first + begin * period, period, count, int(source[begin]), stride if count > 1 else 0, float(share[begin]))
+        last = len(source) - 1
+        ends = [*_boundaries(source, share).tolist(), last]
+        begin = at = 0
+        while begin <= last:
+            while ends[at] <= begin < last:
+                at += 1
+            alone = begin == last or share[begin + 1] != share[begin]
+            count = 1 if alone else ends[at] - begin + 1
+            stride = int(source[begin + 1] - source[begin]) if count > 1 else 0
+            yield Run(first + begin * period, period, count, int(source[begin]), stride, float(share[begin]))
             begin += count
 
 
