@@ -62,5 +62,5 @@ def _take(values: dict[str, Any], save_mlir: Path | None) -> Calibration:
     if calibration is None:
         raise InputError("calibrate needs samples: --dataset FOLDER or --data-list FILE")
     if calibration.effort is Effort.HIGH and save_mlir is None:
-        raise InputError("--effort high corrects biases of the network; name a file for it with --save-mlir, and deploy that one")
+        raise InputError("--effort high changes weights of the network; name a file for it with --save-mlir, and deploy that one")
     return calibration

@@ -24,7 +24,7 @@ def calibration_options(command: Decorated) -> Decorated:
             click.option("--method", "--cali-method", default="", help="The calibrator, as `plugins list` names it; default: percentile."),
             click.option(
                 "--effort", type=click.Choice(["low", "normal", "high"]), default="low", show_default=True,
-                help="normal: ranges are tuned on what operations make of them; high: biases are corrected as well.",
+                help="normal: ranges are tuned on what operations make of them; high: weights are changed for it too.",
             ),
             click.option("--tune-num", type=click.IntRange(1), default=5, show_default=True, help="Samples that are used for that."),
         )

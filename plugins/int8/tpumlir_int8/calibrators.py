@@ -9,12 +9,13 @@ from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.plugins.extension_points import CalibratedRange, Calibrator, Effort, Interpreter
 from tpumlir_int8.collectors import Collector, Divergence, Gauss, Laplace, Largest, Percentile, SquaredError
+from tpumlir_int8.equalization import equalize
 from tpumlir_int8.tuning import correct_biases, tuned
 
 
 class StreamingCalibrator(Calibrator):
-    """Keeps a collector for each tensor while it walks over the samples, and no tensor. Thresholds are tuned at normal effort,
-    and biases corrected as well at high effort."""
+    """Keeps a collector for each tensor while it walks over the samples, and no tensor. Thresholds are tuned at normal effort;
+    at high effort channels are equalized before, and biases corrected afterwards."""
 
     def calibrate(self, tensors: Iterable[Mapping[str, Array]]) -> Mapping[str, CalibratedRange]:
         kept: dict[str, Collector] = {}
@@ -38,9 +39,11 @@ class StreamingCalibrator(Calibrator):
         interpreter: Interpreter,
         effort: Effort,
     ) -> Mapping[str, CalibratedRange]:
-        better = tuned(module, ranges, samples, interpreter)
-        if effort is Effort.HIGH:
-            correct_biases(module, better, samples, interpreter)
+        if effort is not Effort.HIGH:
+            return tuned(module, ranges, samples, interpreter)
+        equalized, tensors = equalize(module, ranges, samples, interpreter, self.calibrate)
+        better = tuned(module, equalized, tensors, interpreter)
+        correct_biases(module, better, tensors, interpreter)
         return better
 
     @abstractmethod

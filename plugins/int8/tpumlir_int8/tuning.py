@@ -33,7 +33,7 @@ def tuned(
 ) -> dict[str, CalibratedRange]:
     """The ranges with those thresholds at which the products that take a tensor err least, relative to what they should give."""
     better = dict(ranges)
-    for value, takers in _products_by_operand(module).items():
+    for value, takers in products_by_operand(module).items():
         if value.name in ranges:
             better[value.name] = _tuned_range(ranges[value.name], takers, module, samples, interpreter)
     return better
@@ -41,7 +41,7 @@ def tuned(
 
 def correct_biases(module: Module, ranges: Mapping[str, CalibratedRange], samples: Sequence[Tensors], interpreter: Interpreter) -> None:
     """Add to the biases of products, in place, what rounding takes from the mean of each output channel."""
-    for value, takers in _products_by_operand(module).items():
+    for value, takers in products_by_operand(module).items():
         for operation in takers:
             bias = _own_bias(operation)
             if bias is not None and value.name in ranges:
@@ -49,7 +49,7 @@ def correct_biases(module: Module, ranges: Mapping[str, CalibratedRange], sample
                 module.weights[bias.name] = (module.weights[bias.name] + lost.reshape(bias.shape)).astype(np.float32)
 
 
-def _products_by_operand(module: Module) -> dict[Value, list[Operation]]:
+def products_by_operand(module: Module) -> dict[Value, list[Operation]]:
     """The tensors that products with weights take, in the network's order, each with these products."""
     takers: dict[Value, list[Operation]] = {}
     for operation in module.function.operations:
@@ -63,11 +63,11 @@ def _tuned_range(
 ) -> CalibratedRange:
     largest = max(-known.low, known.high, known.threshold)
     trials = [dataclasses.replace(known, threshold=float(t)) for t in np.linspace(known.threshold * _LEAST_SHARE, largest, TRIALS)]
-    errors = np.sum([_errors(operation, [*trials, known], module, samples, interpreter) for operation in takers], axis=0)
+    errors = np.sum([result_errors(operation, [*trials, known], module, samples, interpreter) for operation in takers], axis=0)
     return known if errors[-1] <= errors.min() else trials[int(errors.argmin())]
 
 
-def _errors(
+def result_errors(
     operation: Operation, trials: Sequence[CalibratedRange], module: Module, samples: Sequence[Tensors], interpreter: Interpreter
 ) -> Array:
     """For each range of the operand how far the result is off, in the euclidean norm, relative to itself; the sum over the samples."""
