@@ -12,22 +12,17 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.broadcasting import broadcast_views
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
-from tpumlir_bm1684x.kernels.common import (
-    ElementwiseKernel,
-    Scratch,
-    image_bytes,
-    is_weight,
-    lane_image,
-    pack,
-)
+from tpumlir_bm1684x.kernels.common import F32, ElementwiseKernel, Scratch, image_bytes, is_weight, lane_image, pack
 from tpumlir_bm1684x.kernels.planes import rows_filling_lanes
 from tpumlir_core.ir import Array, Operation, WeightStore
+from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry, LaneImage, Tile, Views
-from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 from tpumlir_sophgo.widening import Widened
 
 LEAST_SPREAD = 1 << 13  # elements of a channel
-MOST_SPREAD = 8  # channels
+MOST_PLANES = 32  # each takes an instruction
+LARGEST_SHARE = 0.3  # of a lane that all planes may take in F32, which they are in twice
 SHORTEST_ROW = 64  # elements
 
 
@@ -77,38 +72,74 @@ class ScaleKernel(ElementwiseKernel):
         e.linear(out, x, scale, bias)
 
 
-class SpreadScaleKernel(ScaleKernel):
-    """The same with the elements of each channel in rows over several lanes: for images, whose few channels leave lanes empty."""
+class PlaneScaleKernel(ScaleKernel):
+    """The same with each channel's elements in rows over all lanes, a plane at a time: for images, whose few channels leave lanes empty.
+
+    Views are (n * channels, rows, 1, elements of a row); the lane image has every plane's numbers in every lane.
+    """
 
     def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
-        shape, rows = op.output.shape, self._rows(op)
-        view = (shape[0], shape[1] * rows, 1, prod(shape[2:]) // rows)
+        planes, elements = self._planes(op), prod(op.output.shape[2:])
+        rows = self._rows(op)
+        view: Shape4 = (planes, rows, 1, elements // rows)
+        if known[0] is not None and known[0][0] == planes and known[0][2] == 1:
+            view = known[0]
         return Views((view, *(None,) * (len(op.operands) - 1)), (view,))
 
-    def factors(self, op: Any, data: list[Array | None]) -> tuple[Array, Array]:
-        channels, rows = op.output.shape[1], self._rows(op)
-        scale, bias = (np.repeat(np.broadcast_to(part, channels), rows) for part in super().factors(op, data))
-        return scale, bias
+    def splits(self, op: Operation, views: Views) -> str:
+        return "c"
+
+    def constants(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        data = [None if v is None or i == 0 else weights[v.name].astype(np.float32).reshape(-1) for i, v in enumerate(op.operands)]
+        batches, channels = op.output.shape[:2]
+        groups = ceil_div(out.size[1], arch().lanes)
+        row = np.concatenate([np.repeat(np.tile(np.broadcast_to(part, channels), batches), groups) for part in self.factors(op, data)])
+        return np.tile(row.astype(np.float32), (arch().lanes, 1)).view(np.uint8)
+
+    def constant_bytes(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> int:
+        return 2 * self._planes(op) * image_bytes(out.size[1])
+
+    def operands(self, op: Operation, tile: Tile, s: Scratch, e: Bm1684xEmitter) -> list[LocalTensor]:
+        x, out = tile.operands[0], tile.results[0].shape
+        assert x is not None
+        places = (tile.constants + i * image_bytes(out[1]) for i in range(2 * out[0]))
+        return [pack(x, out, s, e), *(LocalTensor.compact(e.arch, at, (1, out[1], 1, 1), F32) for at in places)]
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
+        x, *images = operands
+        for plane in range(out.shape[0]):
+            box = Box.whole(out.shape).with_axis(0, plane, 1)
+            e.linear(out.part(e.arch, box), x.part(e.arch, box), images[plane], images[out.shape[0] + plane])
 
     def suits(self, op: Operation) -> bool:
         """Whether lanes would be empty for longer than bytes take to memory and back, into another layout."""
         shape = op.output.shape
         bytes_only = op.output.type.element.bytes == op.input.type.element.bytes == 1
-        return bytes_only and len(shape) > 2 and prod(shape[2:]) >= LEAST_SPREAD and shape[1] <= MOST_SPREAD and self._rows(op) > 1
+        if not bytes_only or len(shape) < 3 or prod(shape[2:]) < LEAST_SPREAD:
+            return False
+        return self._planes(op) <= MOST_PLANES and shape[1] < arch().lanes // 2 and self._rows(op) > 1
 
     @staticmethod
-    def _rows(op: Operation) -> int:
-        return rows_filling_lanes(prod(op.output.shape[2:]), op.output.shape[1], SHORTEST_ROW)[0]
+    def _planes(op: Operation) -> int:
+        return prod(op.output.shape[:2])
+
+    def _rows(self, op: Operation) -> int:
+        """How many rows of a channel fill the lanes best; 1 where those of all channels do not fit."""
+        elements = prod(op.output.shape[2:])
+        for rows in rows_filling_lanes(elements, SHORTEST_ROW):
+            if self._planes(op) * aligned_bytes(arch(), (1, 1, 1, elements // rows), F32) < LARGEST_SHARE * arch().lane_bytes:
+                return rows
+        return 1
 
 
 class ScaleChoice(ChoiceKernel):
     """Scales in F32, or of bytes with conversions around."""
 
     def __init__(self) -> None:
-        self._plain, self._spread = ScaleKernel(), SpreadScaleKernel()
+        self._plain, self._planes = ScaleKernel(), PlaneScaleKernel()
 
     def choose(self, op: Any) -> Kernel:
-        return Widened(arch(), self._spread, op) if self._spread.suits(op) else self._plain
+        return Widened(arch(), self._planes, op) if self._planes.suits(op) else self._plain
 
 
 class BatchNormKernel(ScaleKernel):

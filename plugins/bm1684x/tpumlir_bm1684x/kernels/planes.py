@@ -77,7 +77,7 @@ class PlanesKernel(Kernel):
     def _rows(op: Operation, n: int, pixels: int, channels: int) -> int | None:
         """How many rows of pixels to make, so that they fill the lanes best and fit."""
         element = op.output.type.element
-        for rows in rows_filling_lanes(pixels, 1, SHORTEST_RUN):
+        for rows in rows_filling_lanes(pixels, SHORTEST_RUN):
             run = pixels // rows
             sizes: tuple[Shape4, Shape4] = ((n, 1, 1, run * channels), (n * channels, 1, 1, run))
             if sum(aligned_bytes(arch(), size, element) for size in sizes) < FITTING * arch().lane_bytes:
@@ -85,11 +85,10 @@ class PlanesKernel(Kernel):
         return None
 
 
-def rows_filling_lanes(elements: int, channels: int, shortest: int) -> list[int]:
-    """Into how many rows of the same length to cut each of some channels, so that few lanes stay empty; the best number first.
+def rows_filling_lanes(elements: int, shortest: int) -> list[int]:
+    """Into how many rows of the same length to cut ``elements``, so that few lanes stay empty; the best number first.
 
-    ``elements``: of a channel; rows have ``shortest`` at least.
+    Rows have ``shortest`` elements at least.
     """
-    lanes = arch().lanes
     known = [rows for rows in range(1, min(elements // shortest, MOST_ROWS) + 1) if elements % rows == 0]
-    return sorted(known, key=lambda rows: (ceil_div(rows * channels, lanes) / rows, rows))
+    return sorted(known, key=lambda rows: (ceil_div(rows, arch().lanes) / rows, rows))
