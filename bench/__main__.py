@@ -1,4 +1,5 @@
-"""`python -m bench [--reference VENV] [NETWORK ...]`: cycles, seconds and memory of every network, ours and the reference's."""
+"""`python -m bench [--mode M] [--reference VENV] [NETWORK ...]`: cycles, seconds and memory of every network, ours and the
+reference's. In INT8 both get the same calibration table, of the largest magnitudes on seeded inputs."""
 
 from __future__ import annotations
 
@@ -16,11 +17,13 @@ from bench.children import run
 from bench.networks import CHOSEN, locate
 from bench.reference import VARIABLE, Reference, reference
 from sweeps.models import Network
+from sweeps.networks import calibrated
 from tpumlir_core.errors import TpumlirError
 from tpumlir_core.plugins import TARGET, PluginManager
 from tpumlir_core.plugins.extension_points import Profile
 
-CHIP, MODE = "bm1684x", "F32"
+CHIP = "bm1684x"
+MODES = ("F32", "F16", "BF16", "INT8")
 RESULTS = Path("results")
 
 
@@ -85,21 +88,23 @@ def profile(data: bytes) -> Profile:
     return found
 
 
-def measure(network: Network, model: Path, environment: Path | None) -> Row:
+def measure(network: Network, model: Path, environment: Path | None, mode: str = "F32") -> Row:
     """Compile a network in a process of its own and compare with the reference."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        usage = run([*_command(model, network.shape), "-o", folder / "net.bmodel"], folder, os.environ)
+        calibration = calibrated(network, model, folder / "net.table") if mode == "INT8" else None
+        usage = run([*_command(model, network.shape, mode, calibration), "-o", folder / "net.bmodel"], folder, os.environ)
         data = (folder / "net.bmodel").read_bytes()
+        theirs = reference(environment, model, network.shape, CHIP, mode, calibration)
     ours = profile(data)
     row = Row(network.name, ours.cycles, ours.engines["tiu"], ours.engines["dma"], len(data), usage.cpu, usage.peak)
-    theirs = reference(environment, model, network.shape, CHIP, MODE)
     return row if theirs is None else _compared(row, theirs)
 
 
-def _command(model: Path, shape: Sequence[int]) -> list[str | Path]:
+def _command(model: Path, shape: Sequence[int], mode: str, calibration: Path | None) -> list[str | Path]:
     shapes = ["--input-shapes", json.dumps([list(shape)])]
-    return [sys.executable, "-m", "tpumlir_core", "compile", model.resolve(), "--chip", CHIP, "--quantize", MODE, *shapes]
+    table: list[str | Path] = ["--calibration-table", calibration.resolve()] if calibration is not None else []
+    return [sys.executable, "-m", "tpumlir_core", "compile", model.resolve(), "--chip", CHIP, "--quantize", mode, *shapes, *table]
 
 
 def _compared(row: Row, theirs: Reference) -> Row:
@@ -132,6 +137,7 @@ def main() -> int:
     """Measure, print, write results/bench.json and .md; exit code 1 where a network failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("networks", nargs="*", help=f"of {', '.join(network.name for network in CHOSEN)}; default: all")
+    parser.add_argument("--mode", choices=MODES, default="F32")
     parser.add_argument("--reference", type=Path, default=os.environ.get(VARIABLE), help=f"environment with tpu-mlir (default: {VARIABLE})")
     options = parser.parse_args()
     unknown = set(options.networks) - {network.name for network in CHOSEN}
@@ -146,16 +152,17 @@ def main() -> int:
             if model is None:
                 print(f"{network.name}: left out, its file is not in the cache", file=sys.stderr)
                 continue
-            rows.append(measure(network, model, options.reference))
+            rows.append(measure(network, model, options.reference, options.mode))
             print(table(rows[-1:]).splitlines()[2], file=sys.stderr)
         except TpumlirError as error:
             failed.append(network.name)
             print(f"{network.name}: {error}", file=sys.stderr)
     RESULTS.mkdir(exist_ok=True)
     text = table(rows)
-    (RESULTS / "bench.md").write_text(f"# Benchmark, {CHIP} {MODE}\n\n{text}\n")
+    stem = "bench" if options.mode == "F32" else f"bench-{options.mode.lower()}"
+    (RESULTS / f"{stem}.md").write_text(f"# Benchmark, {CHIP} {options.mode}\n\n{text}\n")
     facts = [asdict(row) | {"cycle_ratio": row.cycle_ratio, "error": row.error, "second_ratio": row.second_ratio} for row in rows]
-    (RESULTS / "bench.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (RESULTS / f"{stem}.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(text)
     return bool(failed)
 

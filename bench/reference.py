@@ -34,9 +34,15 @@ class Reference:
     bmodel: Path
 
 
-def reference(environment: Path | None, model: Path, shape: Sequence[int], chip: str, mode: str) -> Reference | None:
-    """The reference's result, from the cache or made now; None where it is neither cached nor installed."""
-    key = hashlib.sha256(model.read_bytes() + f"{list(shape)} {chip} {mode}".encode()).hexdigest()[:32]
+def reference(
+    environment: Path | None, model: Path, shape: Sequence[int], chip: str, mode: str, calibration: Path | None = None
+) -> Reference | None:
+    """The reference's result, from the cache or made now; None where it is neither cached nor installed.
+
+    ``calibration``: the table for a mode that needs one.
+    """
+    ranges = b"" if calibration is None else calibration.read_bytes()
+    key = hashlib.sha256(model.read_bytes() + f"{list(shape)} {chip} {mode}".encode() + ranges).hexdigest()[:32]
     folder = CACHE.parent / "reference" / key
     facts, bmodel = folder / "facts.json", folder / "net.bmodel"
     if facts.exists():
@@ -46,7 +52,7 @@ def reference(environment: Path | None, model: Path, shape: Sequence[int], chip:
     if not (environment / "bin" / "model_deploy.py").exists():
         raise InputError(f"{environment}: no bin/model_deploy.py; name the environment in which tpu-mlir is installed")
     with tempfile.TemporaryDirectory() as work:
-        made = _make(environment, model, shape, chip, mode, Path(work))
+        made = _make(environment, model, shape, chip, mode, calibration, Path(work))
         folder.mkdir(parents=True, exist_ok=True)
         shutil.move(made.bmodel, bmodel)
     kept = {name: value for name, value in asdict(made).items() if name != "bmodel"}
@@ -54,7 +60,9 @@ def reference(environment: Path | None, model: Path, shape: Sequence[int], chip:
     return Reference(**kept, bmodel=bmodel)
 
 
-def _make(environment: Path, model: Path, shape: Sequence[int], chip: str, mode: str, work: Path) -> Reference:
+def _make(
+    environment: Path, model: Path, shape: Sequence[int], chip: str, mode: str, calibration: Path | None, work: Path
+) -> Reference:
     tools = environment.resolve() / "bin"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     path = {**inherited, "PATH": f"{tools}:{os.environ.get('PATH', '')}"}
@@ -62,6 +70,7 @@ def _make(environment: Path, model: Path, shape: Sequence[int], chip: str, mode:
     source: list[str | Path] = ["--model_name", "net", "--model_def", model.resolve(), "--mlir", "net.mlir"]
     transform = run([tools / "model_transform.py", *source, *shapes], work, path)
     made: list[str | Path] = ["--mlir", "net.mlir", "--quantize", mode, "--chip", chip, "--model", "net.bmodel", "--skip_validation"]
+    made += ["--calibration_table", calibration.resolve()] if calibration is not None else []
     deploy = run([tools / "model_deploy.py", *made], work, path)
     found = re.findall(r"^TCYC : (\d+)", (work / TIMELINE).read_text(), re.M)
     return Reference(sum(map(int, found)), transform.cpu + deploy.cpu, max(transform.peak, deploy.peak), work / "net.bmodel")

@@ -27,7 +27,7 @@ from sweeps.reference_accuracy import reference_classes
 from tpumlir_core import api
 from tpumlir_core.calibration import Calibration
 from tpumlir_core.errors import InputError, TpumlirError
-from tpumlir_core.evaluation import Labelled, LayerLoss, Labels, list_labelled
+from tpumlir_core.evaluation import Labelled, Labels, LayerLoss, list_labelled
 from tpumlir_core.evaluation.networks import open_networks
 from tpumlir_core.ir import Array
 from tpumlir_core.plugins.extension_points import ImportOptions, LoweringOptions

@@ -91,9 +91,7 @@ def _compile(network: Network, source: Path, compiled: Path, finding: Finding, m
     shapes = json.dumps([network.shape])
     how = ["--quantize", mode]
     if mode == "INT8":
-        table, origin = compiled.with_suffix(".table"), TableOrigin(network.name, "max", len(network.inputs))
-        write_calibration_table(table, _ranges(network, source), origin)
-        how += ["--calibration-table", str(table)]
+        how += ["--calibration-table", str(calibrated(network, source, compiled.with_suffix(".table")))]
     tool = Path(sys.executable).with_name("tpumlir")
     command: list[str | Path] = [tool, "compile", source, "-o", compiled, "--chip", CHIP, *how, "--input-shapes", shapes, "--json"]
     usage = run(command, compiled.parent, os.environ)
@@ -102,6 +100,12 @@ def _compile(network: Network, source: Path, compiled: Path, finding: Finding, m
     finding.bytes = facts["bytes"]
     finding.processor_seconds = round(usage.cpu, 2)
     finding.peak_bytes = usage.peak
+
+
+def calibrated(network: Network, source: Path, table: Path) -> Path:
+    """Write the calibration table of the largest magnitudes over all kinds of a network's inputs."""
+    write_calibration_table(table, _ranges(network, source), TableOrigin(network.name, "max", len(network.inputs)))
+    return table
 
 
 def _ranges(network: Network, source: Path) -> dict[str, CalibratedRange]:
