@@ -19,16 +19,7 @@ from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import filter_bytes
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.common import F32, relu
-from tpumlir_bm1684x.kernels.filters import (
-    ChannelGroups,
-    has_bias,
-    pair,
-    refused,
-    rows_bytes,
-    rows_image,
-    spatial,
-    taps_image,
-)
+from tpumlir_bm1684x.kernels.filters import ChannelGroups, has_bias, pair, refused, rows_bytes, rows_image, spatial, taps_image
 from tpumlir_bm1684x.kernels.windows import (
     Axis,
     Pair,
@@ -204,8 +195,7 @@ class DeconvKernel(Kernel):
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
         t, element = transposed(op), op.output.type.element
-        biases = rows_bytes(out.size[1], has_bias(op), element if t.depthwise else F32)
-        return self._filters(t, t.phases, out, element) + biases
+        return self._filters(t, t.phases, out, element) + rows_bytes(out.size[1], has_bias(op), element if t.depthwise else F32)
 
     def _filters(self, t: Transposed, phases: Sequence[Phase], out: Box, element: ElementType) -> int:
         """Bytes of a lane for the filters of some phases."""

@@ -9,71 +9,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
+from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.instructions.pooling import LOWEST
 from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
-from tpumlir_bm1684x.kernels.filters import pair, spatial
 from tpumlir_bm1684x.kernels.movement import FITTING
-from tpumlir_bm1684x.kernels.windows import (
-    Axis,
-    Pair,
-    Window,
-    cut,
-    effective,
-    every,
-    pad_into,
-    pairs,
-    swept_bytes,
-    swept_input,
-    window_box,
-)
+from tpumlir_bm1684x.kernels.pooled_windows import Pooling, abreast, averaged_counts, equal_runs, plan, pooling
+from tpumlir_bm1684x.kernels.windows import Window, cut, every, pad_into, pairs, swept_bytes, swept_input
 from tpumlir_core.ir import ElementType, Operation
-from tpumlir_sophgo.arch import align, ceil_div
+from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import BYTES, FLOATS, Kernel, KernelRegistry, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 SINGLE = 32  # a window of more elements than this is folded by rows of execution units where it stands alone
 FEW_TERMS = 16  # of a window whose average is taken in 16 bits
-
-
-@dataclass(frozen=True)
-class Pooling:
-    """A pooling operation in two spatial axes."""
-
-    x: Shape4
-    y: Shape4
-    rows: Axis
-    columns: Axis
-
-    def windows(self, out: Box) -> tuple[Window, Window]:
-        return self.rows.window(out.start[2], out.size[2]), self.columns.window(out.start[3], out.size[3])
-
-    def needed(self, out: Box) -> Box:
-        """The input box that ``out`` is computed from."""
-        return window_box(*self.windows(out), (out.start[0], out.size[0]), (out.start[1], out.size[1]))
-
-    @property
-    def strided(self) -> bool:
-        """Whether a stride is too long for the instruction."""
-        return max(self.rows.stride, self.columns.stride) > LIMIT
-
-
-def pooling(op: Any) -> Pooling:
-    """The pooling that an operation of one or two spatial axes asks for."""
-    extents = op.input.shape[2:]
-    kernel, strides = op.kernel(extents)
-    x = spatial(op.input.shape)
-    begins = [begin for begin, _ in op.padding(extents)]
-    y = spatial((*x[:2], *op.extents(extents)))
-    axes = zip(x[2:], pair(kernel, 1), effective(pair(strides, 1), y[2:]), pair(begins, 0), strict=True)
-    rows, columns = (Axis(size, taps, stride, 1, begin) for size, taps, stride, begin in axes)
-    return Pooling(x, y, rows, columns)
 
 
 class PoolKernel(Kernel):
@@ -131,10 +84,10 @@ class PoolKernel(Kernel):
         element = op.output.type.element
         whole = aligned_bytes(arch(), (n, c, rows.extent, columns.extent), element)
         if _alone(tile, rows, columns):
-            return whole + aligned_bytes(arch(), (n, c, 2, _abreast(element)), element)
+            return whole + aligned_bytes(arch(), (n, c, 2, abreast(element)), element)
         if p.strided:
             return whole + aligned_bytes(arch(), (n, c, tile.out.size[2], columns.extent), element)
-        middle = _plan(p, tile.out.size, rows, columns, element)
+        middle = plan(p, tile.out.size, rows, columns, element)
         return swept_bytes(tile, p.needed(tile.out), rows, columns) + (aligned_bytes(arch(), middle[1], element) if middle else 0)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
@@ -155,7 +108,7 @@ class PoolKernel(Kernel):
         (high, wide), (down_step, right_step) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride)
         over_rows = Sweep((high, 1), (down_step, 1), (up, down, 0, 0))
         over_columns = Sweep((1, wide), (1, right_step), (0, 0, left, right))
-        middle = _plan(p, tile.out.size, rows, columns, x.element)
+        middle = plan(p, tile.out.size, rows, columns, x.element)
         if middle is None:
             whole = Sweep((high, wide), (down_step, right_step), (up, down, left, right))
             self._each(e, tile.results[0], x, whole, high * wide)
@@ -185,7 +138,7 @@ class PoolKernel(Kernel):
         """The elements of each channel as rows of as many as there are execution units: in place where they fill rows, else a
         copy, filled up."""
         n, c, h, w = x.shape
-        count, width = h * w, _abreast(x.element)
+        count, width = h * w, abreast(x.element)
         shape = (n, c, ceil_div(count, width), width)
         if count % width == 0 and x.is_aligned(arch()):
             return LocalTensor.aligned(arch(), x.address, shape, x.element)
@@ -270,66 +223,19 @@ class AvgPoolKernel(PoolKernel):
 
     def finish(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         out = tile.results[0]
-        for axis, counts, kernel in _counts(op):
+        for axis, counts, kernel in averaged_counts(op):
             start = tile.out.start[axis]
-            for begin, size, count in _runs(counts[start : start + out.shape[axis]]):
+            for begin, size, count in equal_runs(counts[start : start + out.shape[axis]]):
                 if count != kernel:
                     part = out.part(arch(), Box.whole(out.shape).with_axis(axis, begin, size))
                     e.binary("mul", part, part, kernel / count)
         relu(op, out, e)
 
 
-def _counts(op: Any) -> list[tuple[int, list[int], int]]:
-    """For rows and columns of the result: (axis, how many elements each window averages along it, the kernel's extent)."""
-    p = pooling(op)
-    pads = pair([end for _, end in op.padding(op.input.shape[2:])], 0)
-    found = []
-    for axis, a, end, count in zip((2, 3), (p.rows, p.columns), pads, p.y[2:], strict=True):
-        low, high = (-a.pad, a.size + end) if op.count_include_pad else (0, a.size)
-        starts = [i * a.stride - a.pad for i in range(count)]
-        found.append((axis, [min(s + a.kernel, high) - max(s, low) for s in starts], a.kernel))
-    return found
-
-
-def _runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Runs of equal values: (start, length, value)."""
-    start = 0
-    for i in range(1, len(values) + 1):
-        if i == len(values) or values[i] != values[start]:
-            yield start, i - start, values[start]
-            start = i
-
-
 def _alone(tile: Tile, rows: Window, columns: Window) -> bool:
     """Whether a tile is one large window that holds at least one input."""
     inside = min(rows.extent - rows.before, rows.extent - rows.after, columns.extent - columns.before, columns.extent - columns.after)
     return prod(tile.out.size[2:]) == 1 and rows.size * columns.size > SINGLE and inside > 0
-
-
-def _abreast(element: ElementType) -> int:
-    """Elements in a row of execution units."""
-    return arch().eu_bytes // element.bytes
-
-
-def _plan(p: Pooling, out: Shape4, rows: Window, columns: Window, element: ElementType) -> tuple[bool, Shape4] | None:
-    """None: one instruction. Else (whether rows come first, the largest shape of what lies between)."""
-    n, c, h, w = out
-    (high, wide), (down, right) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride)
-    if 1 in (high, wide):
-        return None
-    down_first = _cycles((high, 1), (down, 1), (h, columns.extent), element) + _cycles((1, wide), (1, right), (h, w), element)
-    right_first = _cycles((1, wide), (1, right), (rows.extent, w), element) + _cycles((high, 1), (down, 1), (h, w), element)
-    if _cycles((high, wide), (down, right), (h, w), element) <= min(down_first, right_first):
-        return None
-    # What lies behind the last window may come along, up to the next window's start.
-    return (True, (n, c, h, columns.extent + right)) if down_first <= right_first else (False, (n, c, rows.extent + down, w))
-
-
-def _cycles(kernel: Pair, stride: Pair, out: Pair, element: ElementType) -> int:
-    """Cycles of a PorD for each batch and group of lanes (tpu-mlir 1.30.2's estimate)."""
-    elements = _abreast(element)
-    steps = out[0] * ceil_div(out[1], elements) if kernel[0] == 1 else align(out[0] * out[1], elements) // elements
-    return kernel[0] * kernel[1] * steps * (3 if min(stride) > 1 else 1)
 
 
 def register(registry: KernelRegistry) -> None:
