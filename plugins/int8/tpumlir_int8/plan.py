@@ -18,7 +18,7 @@ from tpumlir_core.storage_lowering import Storage
 from tpumlir_int8 import lookups, products
 from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, kind, may_be_quantized, serving_floats
 from tpumlir_int8.products import can_be_lowered
-from tpumlir_int8.ranges import after_relu, storage_of
+from tpumlir_int8.ranges import after_relu, storage_of, unified
 
 INT8 = "INT8"
 STORED_IN_8_BITS = (ElementType.UI8, ElementType.SI8)
@@ -49,7 +49,8 @@ def is_float_tensor(value: Value | None) -> bool:
 def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
     """The plan for a module that the target can do in INT8 and the float modes it has."""
     floats = storage_modes(module, target, replace(options, mode=_float_mode(target), modes={}))
-    plan, serving = Plan(), serving_floats(module)
+    options = replace(options, calibration=unified(module, options.calibration))
+    plan, serving = Plan(), serving_floats(module, options.quant_outputs)
     for operation in module.function.operations:
         if operation.opcode in KEPT:
             _keep(operation, plan, options)
