@@ -54,13 +54,14 @@ class StorageLowering:
         return self._add(operation, kind, values, results, {**operation.attributes(), **more})
 
     def replace(
-        self, operation: Operation, kind: type[Operation], operands: Sequence[Storage], results: Sequence[Storage], rest: Sequence[Value]
+        self, operation: Operation, kind: type[Operation], operands: Sequence[Storage], results: Sequence[Storage], rest: Sequence[Value],
+        first: Sequence[Value] = (),
     ) -> Operation:
-        """The same with the first operands only, followed by values of the new module (``weight``) in place of the others.
+        """The same with the first operands only (or ``first`` in their place), followed by values of the new module (``weight``).
 
         Attributes that ``kind`` has not are left out.
         """
-        first = [v for v in operation.operands[: len(operands)] if v is not None]
+        first = first or [v for v in operation.operands[: len(operands)] if v is not None]
         values = [self.operand(v, storage) for v, storage in zip(first, operands, strict=True)]
         declared = {f.name for f in fields(kind)}  # type: ignore[arg-type]
         kept = {name: value for name, value in operation.attributes().items() if name in declared}

@@ -66,7 +66,7 @@ class KlCalibrator(StreamingCalibrator):
 
 
 class MseCalibrator(StreamingCalibrator):
-    """Least squared error of the quantized values (OCTAV), over all samples."""
+    """Least squared error of the quantized values, over all samples."""
 
     def collector(self) -> Collector:
         return SquaredError()

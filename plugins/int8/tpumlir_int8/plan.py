@@ -16,9 +16,10 @@ from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptio
 from tpumlir_core.precision import STORED, storage_modes
 from tpumlir_core.storage_lowering import Storage
 from tpumlir_int8 import lookups, products
+from tpumlir_int8.functions import Steps, origin, steps_of
 from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, kind, may_be_quantized, serving_floats
 from tpumlir_int8.products import can_be_lowered
-from tpumlir_int8.ranges import after_relu, storage_of
+from tpumlir_int8.ranges import after_relu, storage_of, unified
 
 INT8 = "INT8"
 STORED_IN_8_BITS = (ElementType.UI8, ElementType.SI8)
@@ -31,6 +32,10 @@ class Plan:
     modes: dict[Operation, str] = field(default_factory=dict)
     quantized: dict[Value, Storage] = field(default_factory=dict)
     made: dict[Value, Storage] = field(default_factory=dict)
+    runs: dict[Operation, Steps] = field(default_factory=dict)
+    """Of operations in 8 bits that are functions of one tensor: what leads to them from it."""
+    tables: dict[Operation, Steps] = field(default_factory=dict)
+    """Those that are looked up in a table of that tensor's numbers."""
 
     def wanted(self, operation: Operation, position: int) -> Storage | None:
         """How an 8-bit operation wants an operand; None: as it is."""
@@ -49,7 +54,8 @@ def is_float_tensor(value: Value | None) -> bool:
 def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
     """The plan for a module that the target can do in INT8 and the float modes it has."""
     floats = storage_modes(module, target, replace(options, mode=_float_mode(target), modes={}))
-    plan, serving = Plan(), serving_floats(module)
+    options = replace(options, calibration=unified(module, options.calibration))
+    plan, serving = Plan(), serving_floats(module, options.quant_outputs)
     for operation in module.function.operations:
         if operation.opcode in KEPT:
             _keep(operation, plan, options)
@@ -61,10 +67,23 @@ def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
             plan.modes[operation] = INT8
             for table in (plan.made, plan.quantized):
                 table.update(zip(operation.results, storages, strict=True))
+            _tabulate(operation, plan, storages[0], target)
             continue
         plan.modes[operation] = floats[operation] if mode in (None, INT8) else mode
         _leave_float(operation, plan, options)
     return plan
+
+
+def _tabulate(operation: Operation, plan: Plan, result: Storage, target: Target) -> None:
+    """Look an operation up where it is a known function, or several operations from one tensor make one, and the target can."""
+    steps = steps_of(operation, plan.runs)
+    if not steps:
+        return
+    plan.runs[operation] = steps
+    source = plan.quantized.get(origin(operation.output, plan.runs))
+    pays = len(steps) > 1 or kind(operation) in LOOKED_UP
+    if pays and source is not None and target.supports(lookups.candidate(operation, source, result), INT8) is None:
+        plan.tables[operation] = steps
 
 
 def _float_mode(target: Target) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from tpumlir_core.ir import Module, Operation
 from tpumlir_core.ir.top import Weight
+from tpumlir_core.plugins.extension_points import Positions
 
 PRODUCTS = frozenset({"Conv", "MatMul"})
 FOLLOWING = frozenset({
@@ -34,6 +35,10 @@ LOOKED_UP = frozenset({
 """Functions among them of one operand: a table of all 256 results beats calculating, and is exact."""
 
 
+RECTIFYING = frozenset({"Relu", "LeakyRelu", "PRelu", "SiLU", "HardSwish", "Elu", "GELU", "Mish", "Softplus"})
+"""Functions that leave large positive numbers as they are."""
+
+
 def kind(operation: Operation) -> str:
     """An operation's name without its dialect."""
     return operation.opcode.partition(".")[2]
@@ -49,11 +54,15 @@ def may_be_quantized(operation: Operation) -> bool:
     return name in FOLLOWING or name in JOINING or name in POINTWISE
 
 
-def serving_floats(module: Module) -> set[Operation]:
-    """Pointwise operations, and those that follow, that are there for float operations only."""
+def serving_floats(module: Module, asked: Positions) -> set[Operation]:
+    """Pointwise operations, and those that follow, that are there for float operations only, and functions that
+    make an output which is not ``asked`` for in 8 bits."""
     outputs, serving = set(module.function.outputs), set[Operation]()
+    kept = {value for position, value in enumerate(module.function.outputs) if position in asked}
     for operation in reversed(module.function.operations):
         users = [user for result in operation.results for user, _ in result.uses]
+        if not users and kind(operation) in LOOKED_UP and operation.output not in kept:
+            serving.add(operation)
         if not users or not outputs.isdisjoint(operation.results) or not (kind(operation) in POINTWISE or follows(operation)):
             continue
         if all(user in serving or not may_be_quantized(user) for user in users):

@@ -14,9 +14,10 @@ from tpumlir_core.lowering import KEPT, check_options, prepare_for
 from tpumlir_core.plugins.extension_points import LoweringOptions, Quantizer, Target
 from tpumlir_core.precision import STORED
 from tpumlir_core.storage_lowering import Storage, StorageLowering
+from tpumlir_int8.functions import absorbed, origin
 from tpumlir_int8.lookups import lower_lookup
 from tpumlir_int8.plan import INT8, Plan, is_float_tensor, make_plan
-from tpumlir_int8.policy import LOOKED_UP, PRODUCTS, kind
+from tpumlir_int8.policy import PRODUCTS, kind
 from tpumlir_int8.products import lower_product
 
 
@@ -37,6 +38,8 @@ class Int8Quantizer(Quantizer):
         for operation in module.function.operations:
             if operation.opcode in KEPT:
                 lowering.keep(operation, fed.get(operation))
+            elif absorbed(operation, plan.tables, module.function.outputs):
+                continue
             elif plan.modes[operation] == INT8:
                 _lower_quantized(operation, plan, module, lowering)
             else:
@@ -49,8 +52,9 @@ def _lower_quantized(operation: Operation, plan: Plan, module: Module, lowering:
     if kind(operation) in PRODUCTS:
         lower_product(operation, plan.quantized[operation.input], results[0], module.weights, lowering)
         return
-    if kind(operation) in LOOKED_UP:
-        lower_lookup(operation, plan.quantized[operation.input], results[0], lowering)
+    if operation in plan.tables:
+        steps = plan.tables[operation]
+        lower_lookup(steps, plan.quantized[origin(operation.output, plan.runs)], results[0], lowering)
         return
     operands = [plan.wanted(operation, i) for i in range(len(operation.operands))]
     lowering.add(operation, lowered_class(operation), operands, results)

@@ -6,12 +6,41 @@ from low to high, which always holds zero, over 255 steps, with a zero point; ne
 
 from __future__ import annotations
 
-from tpumlir_core.ir import ElementType, Quantization
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tpumlir_core.ir import ElementType, Module, Quantization
+from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_core.storage_lowering import Storage
+from tpumlir_int8.policy import FOLLOWING, RECTIFYING, kind
 
 LEAST_THRESHOLD = 1e-5
 """A tensor of zeros is stored as if it reached this far."""
+
+
+def unified(module: Module, ranges: Mapping[str, CalibratedRange]) -> dict[str, CalibratedRange]:
+    """The ranges, with thresholds raised to what is made of the tensors: what a maximum is chosen from keeps what may be chosen.
+
+    Outputs keep all that was seen: nobody knows what they are worth.     A result that is chosen from the operand, or is it where that is large, tells which of the operand's values count: the maxima of
+    a pooling are the ends of the distribution that it pools, which by itself would be worth cutting off.
+    """
+    raised = dict(ranges)
+    for name in [value.name for value in module.function.outputs if value.name in ranges]:
+        raised[name] = replace(raised[name], threshold=_largest(raised[name]))
+    for operation in reversed(module.function.operations):
+        source = operation.operands[0] if operation.operands else None
+        if kind(operation) not in FOLLOWING | RECTIFYING or source is None or isinstance(source.owner, Weight):
+            continue
+        before, after = raised.get(source.name), raised.get(operation.results[0].name)
+        if before is not None and after is not None:
+            wanted = min(after.threshold, _largest(before))
+            raised[source.name] = replace(before, threshold=max(before.threshold, wanted))
+    return raised
+
+
+def _largest(range_: CalibratedRange) -> float:
+    return max(-range_.low, range_.high, range_.threshold)
 
 
 def storage_of(range_: CalibratedRange, asymmetric: bool) -> Storage:
