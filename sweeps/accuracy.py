@@ -210,7 +210,7 @@ def files(folder: Path, finding: Finding) -> None:
     stages = build(model, ImportOptions(input_shapes=((1, 2048),)), inputs[:CALIBRATED], folder)
     rest = inputs[CALIBRATED:]
     best = [[int(np.argmax(next(iter(found.values())))) for found in stages.outputs(p, rest)] for p in (stages.original, stages.lowered)]
-    agreement = float(np.mean(np.equal(*best)))
+    agreement = float(np.mean(np.equal(best[0], best[1])))
     finding.figures["agreement"] = f"{agreement:.2%} of {len(rest)} files of {len(set(best[0]))} kinds"
     finding.require(agreement >= FILES_AGREEMENT, f"INT8 agrees on {agreement:.2%}, less than {FILES_AGREEMENT:.0%}")
     note_layers(stages, rest[:4], finding)

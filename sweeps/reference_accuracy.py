@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,8 @@ def reference_classes(
     (work / "photos").mkdir(parents=True)
     spec = InputSpec("input", (1, 3, 224, 224), preprocess)
     for place, sample in enumerate(calibration):
-        np.savez(work / "photos" / f"{place:03}.npz", **read_sample(sample, [spec]))
+        arrays: dict[str, Any] = dict(read_sample(sample, [spec]))
+        np.savez(work / "photos" / f"{place:03}.npz", **arrays)
     np.save(work / "inputs.npy", np.stack([read_sample(sample, [spec])["input"] for sample in samples]))
     shapes = json.dumps([list(spec.shape)])
     commands: list[list[str]] = [

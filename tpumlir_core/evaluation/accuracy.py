@@ -61,6 +61,6 @@ def accuracy(best: Best, labels: Sequence[int | None], reference: Best) -> Accur
     there = np.array([label is not None for label in labels], bool)
     wanted = np.array([-1 if label is None else label for label in labels])
     hits = (best.classes == wanted[:, None])[there]
-    shares = [float(hits[:, :ranks].any(1).mean()) if len(hits) else None for ranks in (1, RANKS)]
+    first, any_of_them = (float(hits[:, :ranks].any(1).mean()) if len(hits) else None for ranks in (1, RANKS))
     agreement = float((best.classes[:, 0] == reference.classes[:, 0]).mean())
-    return Accuracy(len(labels), len(hits), *shares, agreement, best.seconds)
+    return Accuracy(len(labels), len(hits), first, any_of_them, agreement, best.seconds)

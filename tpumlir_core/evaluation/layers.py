@@ -51,7 +51,7 @@ class _Sums:
 
 
 def originals(lowered: Module, names: Iterable[str]) -> dict[Value, str]:
-    """Computed floats of a lowered module, and the tensor among ``names`` that each stands for: that of its name, or of what it converts."""
+    """Computed floats of a lowered module, and the tensor among ``names`` that each stands for: of its name, or what it converts."""
     known, found = set(names), dict[Value, str]()
     for operation in lowered.function.operations:
         for value in () if isinstance(operation, Weight) else operation.results:
@@ -62,7 +62,9 @@ def originals(lowered: Module, names: Iterable[str]) -> dict[Value, str]:
     return found
 
 
-def layer_losses(lowered: Module, pairs: Iterable[tuple[Mapping[str, Array], Mapping[str, Array]]], names: Iterable[str]) -> list[LayerLoss]:
+def layer_losses(
+    lowered: Module, pairs: Iterable[tuple[Mapping[str, Array], Mapping[str, Array]]], names: Iterable[str]
+) -> list[LayerLoss]:
     """Every tensor that has an original among ``names``, what loses most by itself first.
 
     ``pairs``: for each sample the tensors of the lowered module in real numbers and the original ones, both by name.

@@ -53,4 +53,5 @@ def evaluate(steps: Steps, source: Value, numbers: Array) -> Array:
 def absorbed(operation: Operation, runs: Mapping[Operation, Steps], outputs: Sequence[Value]) -> bool:
     """Whether all that take an operation's result have it done by their own tables."""
     users = [user for result in operation.results for user, _ in result.uses]
-    return bool(users) and not any(result in outputs for result in operation.results) and all(operation in runs.get(user, ()) for user in users)
+    kept = any(result in outputs for result in operation.results)
+    return bool(users) and not kept and all(operation in runs.get(user, ()) for user in users)

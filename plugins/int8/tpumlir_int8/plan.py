@@ -136,7 +136,7 @@ def _reads_images(operation: Operation) -> bool:
 def _continues_floats(operation: Operation, plan: Plan) -> bool:
     """Whether a pointwise operation takes what a float one made: it stays float, up to the next product, where 8 bits pay."""
     makers = (value.owner for value in operation.operands if is_float_tensor(value) and value is not None)
-    return kind(operation) in POINTWISE and any(plan.modes.get(maker, INT8) != INT8 for maker in makers)
+    return kind(operation) in POINTWISE and any(maker is not None and plan.modes.get(maker, INT8) != INT8 for maker in makers)
 
 
 def _followed(operation: Operation, plan: Plan) -> list[Storage] | None:

@@ -22,8 +22,9 @@ LEAST_THRESHOLD = 1e-5
 def unified(module: Module, ranges: Mapping[str, CalibratedRange]) -> dict[str, CalibratedRange]:
     """The ranges, with thresholds raised to what is made of the tensors: what a maximum is chosen from keeps what may be chosen.
 
-    Outputs keep all that was seen: nobody knows what they are worth.     A result that is chosen from the operand, or is it where that is large, tells which of the operand's values count: the maxima of
-    a pooling are the ends of the distribution that it pools, which by itself would be worth cutting off.
+    Outputs keep all that was seen: nobody knows what they are worth. A result that is chosen from the operand, or is it where that
+    is large, tells which of the operand's values count: the maxima of a pooling are the ends of the distribution that it pools,
+    which by itself would be worth cutting off.
     """
     raised = dict(ranges)
     for name in [value.name for value in module.function.outputs if value.name in ranges]:
