@@ -15,6 +15,8 @@ from tpumlir_int8.policy import LOOKED_UP, kind
 _OF_ONE = LOOKED_UP | {"AddConst", "SubConst", "MulConst", "DivConst", "MaxConst", "MinConst", "Abs", "Clip", "Relu", "LeakyRelu"}
 _OF_TWO = frozenset({"Add", "Sub", "Mul", "Max", "Min"})
 
+_LONGEST = 32  # operations of a run: a longer one begins anew, so that a chain of any length takes linear time
+
 Steps = tuple[Operation, ...]
 """Operations in order, the last of which makes the result; the first takes nothing but the origin."""
 
@@ -26,8 +28,15 @@ def steps_of(operation: Operation, known: Mapping[Operation, Steps]) -> Steps:
     origins = {origin(value, known) for value in operation.operands if value is not None}
     if len(origins) != 1:
         return ()
-    before = {step: None for value in operation.operands if value is not None for step in known.get(value.owner, ())}
+    before = {step: None for value in operation.operands if value is not None for step in _run(value, known)}
+    if len(before) >= _LONGEST:
+        return (operation,) if kind(operation) in _OF_ONE else ()
     return (*before, operation)
+
+
+def _run(value: Value, known: Mapping[Operation, Steps]) -> Steps:
+    """The run that makes a value."""
+    return () if value.owner is None else known.get(value.owner, ())
 
 
 def _computed(value: Value | None, operation: Operation) -> bool:
@@ -36,7 +45,7 @@ def _computed(value: Value | None, operation: Operation) -> bool:
 
 def origin(value: Value, known: Mapping[Operation, Steps]) -> Value:
     """The tensor that a value is a function of; itself where it is none."""
-    steps = known.get(value.owner, ())
+    steps = _run(value, known)
     found = steps[0].operands[0] if steps else value
     assert found is not None
     return found
