@@ -14,6 +14,8 @@ CAPACITY = 2 * LEAST_BINS
 """Bins of either sign. When a value lies beyond them, neighbours are merged, which leaves LEAST_BINS in use."""
 _MARGIN = 1 - 1e-6
 """Of the capacity may be used: float32 could round an index up to the bin that is not there."""
+_LEAST_WIDTH = 2.0**-120
+"""Of a bin: its reciprocal is a float32. What is smaller is as good as zero."""
 _PART = 1 << 16
 """Values counted at a time: their indices stay in the processor's cache (measured: half and twice as many are no faster)."""
 
@@ -62,7 +64,7 @@ class Histogram:
             self.counts[CAPACITY] += values.size
             return
         if not self.width:
-            self.width = largest / LEAST_BINS
+            self.width = max(largest / LEAST_BINS, _LEAST_WIDTH)
         while largest > self.width * CAPACITY * _MARGIN:
             self._widen()
         self.counts += bin_counts(values, self.width, CAPACITY)
