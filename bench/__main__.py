@@ -15,12 +15,13 @@ from pathlib import Path
 
 from bench.children import run
 from bench.networks import CHOSEN, locate
-from bench.reference import VARIABLE, Reference, reference
+from bench.reference import VARIABLE, Calibrated, Reference, reference
 from sweeps.models import Network
 from sweeps.networks import calibrated
+from tpumlir_core import api
 from tpumlir_core.errors import TpumlirError
 from tpumlir_core.plugins import TARGET, PluginManager
-from tpumlir_core.plugins.extension_points import Profile
+from tpumlir_core.plugins.extension_points import ImportOptions, Profile
 
 CHIP = "bm1684x"
 MODES = ("F32", "F16", "BF16", "INT8")
@@ -92,13 +93,21 @@ def measure(network: Network, model: Path, environment: Path | None, mode: str =
     """Compile a network in a process of its own and compare with the reference."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        calibration = calibrated(network, model, folder / "net.table") if mode == "INT8" else None
+        both = _calibrated(network, model, folder) if mode == "INT8" else None
+        calibration = both.table if both is not None else None
         usage = run([*_command(model, network.shape, mode, calibration), "-o", folder / "net.bmodel"], folder, os.environ)
         data = (folder / "net.bmodel").read_bytes()
-        theirs = reference(environment, model, network.shape, CHIP, mode, calibration)
+        theirs = reference(environment, model, network.shape, CHIP, mode, both)
     ours = profile(data)
     row = Row(network.name, ours.cycles, ours.engines["tiu"], ours.engines["dma"], len(data), usage.cpu, usage.peak)
     return row if theirs is None else _compared(row, theirs)
+
+
+def _calibrated(network: Network, model: Path, folder: Path) -> Calibrated:
+    """The network as .mlir, and its table."""
+    module = api.transform(model, options=ImportOptions(input_shapes=(network.shape,)))
+    api.save_module(module, folder / "calibrated.mlir")
+    return Calibrated(folder / "calibrated.mlir", calibrated(network, model, folder / "net.table"))
 
 
 def _command(model: Path, shape: Sequence[int], mode: str, calibration: Path | None) -> list[str | Path]:

@@ -113,10 +113,11 @@ def _ranges(network: Network, source: Path) -> dict[str, CalibratedRange]:
     session = Session()
     module = api.transform(source, options=ImportOptions(input_shapes=(network.shape,)), session=session)
     name = next(op.name for op in module.function.operations if op.opcode == "top.Input")
+    weights = {op.name for op in module.function.operations if op.opcode == "top.Weight"}
     found: dict[str, CalibratedRange] = {}
     for draw in network.inputs.values():
         arrays = interpret(module, {name: draw(network.shape, np.random.default_rng(SEED))}, "", session)
-        for tensor, array in arrays.items():
+        for tensor, array in ((name, array) for name, array in arrays.items() if name not in weights):
             low, high = float(array.min(initial=0)), float(array.max(initial=0))
             known = found.get(tensor, CalibratedRange(0.0, low, high))
             low, high = min(low, known.low), max(high, known.high)
