@@ -85,7 +85,7 @@ def result_errors(
 def _lost_mean(
     operation: Operation, known: CalibratedRange, module: Module, samples: Sequence[Tensors], interpreter: Interpreter
 ) -> Array:
-    """What the mean of each output channel loses, before a fused activation."""
+    """What the mean of each output channel loses, before a fused activation, as far as the samples agree."""
     operand, result = _operand(operation), operation.output.name
     given = ({operand: sample[operand]} for sample in samples)
     stored = ({operand: stored_values(sample[operand], known)} for sample in samples)
@@ -94,7 +94,15 @@ def _lost_mean(
     channel = 1 if kind(operation) == "Conv" else len(operation.output.shape) - 1
     rest = tuple(axis for axis in range(len(operation.output.shape)) if axis != channel)
     means = [(one[result] - other[result]).mean(axis=rest, dtype=np.float64) for one, other in zip(exact, runs, strict=True)]
-    total: Array = np.mean(means, axis=0)
+    return _certain(np.stack(means))
+
+
+def _certain(means: Array) -> Array:
+    """The mean over samples, [samples, channels], shrunk (James and Stein) by what chance makes of so few of them."""
+    total: Array = means.mean(axis=0)
+    if len(means) > 1:
+        chance = means.var(axis=0, ddof=1) / len(means)
+        total = total * np.clip(1 - chance / np.maximum(total**2, np.finfo(np.float64).tiny), 0, 1)
     return total
 
 
