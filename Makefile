@@ -43,6 +43,7 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.mutants
 	$(BIN)/python -m sweeps.packages
 	$(BIN)/python -m sweeps.shapes
+	$(BIN)/python -m sweeps.accuracy
 	$(BIN)/python -m sweeps.shapes --mode F16 --each 8
 	$(BIN)/python -m sweeps.shapes --mode BF16 --each 8
 	$(BIN)/python -m sweeps.shapes --mode INT8 --each 12
