@@ -149,6 +149,12 @@ def test_outside_types_can_stay(graph: Graph) -> None:
     assert [v.type.element for v in lowered.function.outputs] == [ElementType.F32, SI8]
 
 
+def test_without_any_range_it_says_what_is_missing(graph: Graph) -> None:
+    module, _ = network(graph)
+    with pytest.raises(InputError, match=r"INT8 needs the range of every tensor; give --calibration-table"):
+        lower(module, {})
+
+
 def test_without_a_range_it_stays_float(graph: Graph) -> None:
     module, inputs = network(graph)
     table, first = ranges(module, inputs), next(op for op in module.function.operations if op.opcode == "top.Conv")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tpumlir_core.errors import InputError
 from tpumlir_core.ir import ElementType, Module, Operation
 from tpumlir_core.ir.tpu import lowered_class
 from tpumlir_core.lowering import KEPT, check_options, prepare_for
@@ -28,6 +29,8 @@ class Int8Quantizer(Quantizer):
         return (INT8,)
 
     def lower(self, module: Module, target: Target, options: LoweringOptions) -> Module:
+        if not options.calibration:
+            raise InputError(f"{module.name}: INT8 needs the range of every tensor; give --calibration-table, or samples with --dataset")
         check_options(module, options)
         prepare_for(module, target, INT8, options)
         plan = make_plan(module, target, options)

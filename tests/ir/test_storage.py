@@ -1,0 +1,35 @@
+"""Tables looked up by bits, and the real numbers that stored ones stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tpumlir_core.ir import ElementType, Quantization, TensorType, Value
+from tpumlir_core.ir.storage import to_bfloat16, to_real
+from tpumlir_core.ir.top import Weight
+from tpumlir_core.ir.tpu import Lookup
+
+SI8, UI8 = ElementType.SI8, ElementType.UI8
+
+
+@pytest.mark.parametrize("element", [SI8, UI8])
+def test_lookup_goes_by_bits(element: ElementType) -> None:
+    table = np.arange(256).astype(np.uint8)[::-1].copy()
+    x = np.array([-128, -1, 0, 1, 127], np.int8).view(element.numpy)
+    op = Lookup.create([Value("x", TensorType((5,), element)), Weight.create([], [("t", TensorType(table.shape, UI8))]).output], [("y", TensorType((5,), UI8))])
+    np.testing.assert_array_equal(op.evaluate([x, table])[0], [127, 0, 255, 254, 128])
+
+
+def test_real_numbers_of_stored_ones() -> None:
+    quantized = TensorType((3,), SI8, Quantization(0.25, 4))
+    np.testing.assert_array_equal(to_real(np.array([-128, 4, 127], np.int8), quantized), np.float32([-33, 0, 30.75]))
+    np.testing.assert_array_equal(to_real(np.array([1, 2, 3], np.int32), TensorType((3,), ElementType.SI32)), [1, 2, 3])
+    numbers: Any = np.float32([1.0, -2.5, 3.0e38, 1 + 2**-8, 1 + 3 * 2**-8, np.inf])
+    bits = to_bfloat16(numbers)
+    assert bits.dtype == np.uint16
+    found = to_real(bits, TensorType((6,), ElementType.BF16))
+    np.testing.assert_array_equal(found[[0, 1, 3, 4, 5]], np.float32([1, -2.5, 1, 1 + 2**-6, np.inf]))  # halves go to even
+    assert np.isnan(to_real(to_bfloat16(np.float32([np.nan])), TensorType((1,), ElementType.BF16))).all()
