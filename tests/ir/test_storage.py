@@ -19,7 +19,8 @@ SI8, UI8 = ElementType.SI8, ElementType.UI8
 def test_lookup_goes_by_bits(element: ElementType) -> None:
     table = np.arange(256).astype(np.uint8)[::-1].copy()
     x = np.array([-128, -1, 0, 1, 127], np.int8).view(element.numpy)
-    op = Lookup.create([Value("x", TensorType((5,), element)), Weight.create([], [("t", TensorType(table.shape, UI8))]).output], [("y", TensorType((5,), UI8))])
+    entries = Weight.create([], [("t", TensorType(table.shape, UI8))]).output
+    op = Lookup.create([Value("x", TensorType((5,), element)), entries], [("y", TensorType((5,), UI8))])
     np.testing.assert_array_equal(op.evaluate([x, table])[0], [127, 0, 255, 254, 128])
 
 
