@@ -42,6 +42,7 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.networks
 	$(BIN)/python -m sweeps.mutants
 	$(BIN)/python -m sweeps.packages
+	$(BIN)/python -m sweeps.wheels
 	$(BIN)/python -m sweeps.shapes
 	$(BIN)/python -m sweeps.accuracy
 	$(BIN)/python -m sweeps.shapes --mode F16 --each 8

