@@ -33,12 +33,18 @@ ELEMENTWISE = frozenset({
 })
 
 
+def kind(operation: Operation) -> str:
+    """A Top operation's name without the dialect; a custom operator's with its own, as it may be called what a Top operation is."""
+    dialect, _, name = operation.opcode.partition(".")
+    return name if dialect == "top" else operation.opcode
+
+
 def keeps_f32(operation: Operation) -> bool:
     """Whether an operation stores F32 in every mode, whatever surrounds it."""
-    kind = operation.opcode.split(".")[-1]
-    if kind == "Reduce":
+    name = kind(operation)
+    if name == "Reduce":
         return getattr(operation, "mode", "") in SUMS
-    return kind in FULL_RANGE or kind in FULL_FRACTION
+    return name in FULL_RANGE or name in FULL_FRACTION
 
 
 def storage_modes(module: Module, target: Target, options: LoweringOptions) -> dict[Operation, str]:
@@ -63,7 +69,7 @@ def _default_mode(operation: Operation, target: Target, mode: str, modes: Mappin
 
 def _serves_f32(operation: Operation, modes: Mapping[Operation, str], outputs: set[Value]) -> bool:
     """Whether a cheap operation is there only for others that keep F32."""
-    if operation.opcode.split(".")[-1] not in ELEMENTWISE:
+    if kind(operation) not in ELEMENTWISE:
         return False
     users = [user for result in operation.results for user, _ in result.uses if user in modes]
     return bool(users) and not any(r in outputs for r in operation.results) and all(modes[user] == "F32" for user in users)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from tests.passes.conftest import Graph
 from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.custom import ElementwiseKernel
 from tpumlir_bm1684x.target import Bm1684xTarget
+from tpumlir_core.custom import Operator, operator
 from tpumlir_core.errors import InputError
 from tpumlir_core.interpreter import NumpyInterpreter
-from tpumlir_core.ir import Array, ElementType, Module, Quantization, top
+from tpumlir_core.ir import Array, ElementType, Module, Quantization, TensorType, top
 from tpumlir_core.ir.storage import to_real
 from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Positions
 from tpumlir_core.stages import Session
@@ -24,6 +26,7 @@ from tpumlir_int8.products import quantize
 from tpumlir_int8.quantizer import Int8Quantizer
 from tpumlir_int8.ranges import after_relu, storage_of
 from tpumlir_sophgo.executor import SophgoExecutor
+from tpumlir_sophgo.tensor import LocalTensor
 from tpumlir_sophgo.testing.cmodel import Machine
 from tpumlir_sophgo.testing.programs import run_module
 
@@ -178,3 +181,44 @@ def test_the_emulator_agrees_bit_for_bit(machine: Machine, seed: int, channels: 
     real = to_real(found[y.name], y.type)
     error = np.linalg.norm(real - wanted) / np.linalg.norm(wanted)
     assert error < 0.15, error
+
+
+# --- custom operators ------------------------------------------------------------------------------------------------------
+class AbsKernel(ElementwiseKernel):
+    """One instruction."""
+
+    def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Any, e: Any) -> None:
+        e.unary("abs", out, operands[0])
+
+
+@operator("acme.Conv", "input")
+class Magnitude(Operator):
+    """Called like an operation of Top, which it is not; magnitudes of signed numbers have the scale of their operand."""
+
+    quantization = "same_scale"
+    kernels = {"bm1684x": AbsKernel}
+
+    def infer(self, types: Sequence[TensorType | None]) -> list[TensorType]:
+        assert types[0] is not None
+        return [types[0]]
+
+    def reference(self, x: Array) -> Array:
+        return np.abs(x)
+
+
+@pytest.mark.parametrize(("quantization", "element"), [("same_scale", SI8), ("float", ElementType.F16)])
+def test_custom_operators_say_how_they_are_quantized(
+    machine: Machine, quantization: str, element: ElementType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Magnitude, "quantization", quantization)
+    graph = Graph()
+    c = graph.op(top.Conv, graph.input(1, 3, 5, 5), graph.random(4, 3, 1, 1), kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0))
+    module = graph.module(graph.op(top.MaxPool, graph.op(Magnitude, c), kernel_shape=(2, 2), strides=(1, 1), pads=(0, 0, 0, 0)))
+    lowered = lower(module, ranges(module, graph.inputs))
+    made = next(op for op in lowered.function.operations if op.opcode == "acme.Conv")
+    assert made.output.type.element is element
+    target = Bm1684xTarget()
+    found = run_module(machine, target.chip(), target.kernels_for(lowered.function.operations), lowered, graph.inputs)
+    expected = SophgoExecutor().run(lowered, graph.inputs)
+    for value in lowered.function.outputs:
+        np.testing.assert_array_equal(found[value.name], expected[value.name])

@@ -17,7 +17,7 @@ import numpy as np
 from tpumlir_core.ir import Array, Module, Operation, Value
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins.extension_points import CalibratedRange, Interpreter
-from tpumlir_int8.policy import kind
+from tpumlir_core.precision import kind
 from tpumlir_int8.tuning import Tensors, products_by_operand, result_errors
 
 Calibrate = Callable[[Sequence[Tensors]], Mapping[str, CalibratedRange]]

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from tpumlir_core.ir import Array, Operation, Value
 from tpumlir_core.ir.top import Weight
-from tpumlir_int8.policy import LOOKED_UP, kind
+from tpumlir_core.precision import kind
+from tpumlir_int8.policy import LOOKED_UP
 
 _OF_ONE = LOOKED_UP | {"AddConst", "SubConst", "MulConst", "DivConst", "MaxConst", "MinConst", "Abs", "Clip", "Relu", "LeakyRelu"}
 _OF_TWO = frozenset({"Add", "Sub", "Mul", "Max", "Min"})

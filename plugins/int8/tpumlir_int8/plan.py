@@ -13,11 +13,11 @@ from tpumlir_core.ir.top import Weight
 from tpumlir_core.ir.tpu import lowered_class
 from tpumlir_core.lowering import KEPT, retyped
 from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Target
-from tpumlir_core.precision import STORED, storage_modes
+from tpumlir_core.precision import STORED, kind, storage_modes
 from tpumlir_core.storage_lowering import Storage
 from tpumlir_int8 import lookups, products
 from tpumlir_int8.functions import Steps, origin, steps_of
-from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, kind, may_be_quantized, serving_floats
+from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, may_be_quantized, serving_floats
 from tpumlir_int8.products import can_be_lowered
 from tpumlir_int8.ranges import after_relu, storage_of, unified
 

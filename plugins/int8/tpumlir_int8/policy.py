@@ -13,8 +13,10 @@
 from __future__ import annotations
 
 from tpumlir_core.ir import Module, Operation
+from tpumlir_core.ir.operator import Operator
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins.extension_points import Positions
+from tpumlir_core.precision import kind
 
 PRODUCTS = frozenset({"Conv", "MatMul"})
 FOLLOWING = frozenset({
@@ -39,11 +41,6 @@ RECTIFYING = frozenset({"Relu", "LeakyRelu", "PRelu", "SiLU", "HardSwish", "Elu"
 """Functions that leave large positive numbers as they are."""
 
 
-def kind(operation: Operation) -> str:
-    """An operation's name without its dialect."""
-    return operation.opcode.partition(".")[2]
-
-
 def may_be_quantized(operation: Operation) -> bool:
     """Whether an operation can be done on 8-bit numbers, whatever their ranges."""
     name = kind(operation)
@@ -51,7 +48,7 @@ def may_be_quantized(operation: Operation) -> bool:
         return not getattr(operation, "do_relu", False)
     if name in PRODUCTS:
         return _product_of_weights(operation)
-    return name in FOLLOWING or name in JOINING or name in POINTWISE
+    return follows(operation) or name in JOINING or name in POINTWISE
 
 
 def serving_floats(module: Module, asked: Positions) -> set[Operation]:
@@ -71,7 +68,9 @@ def serving_floats(module: Module, asked: Positions) -> set[Operation]:
 
 
 def follows(operation: Operation) -> bool:
-    """Whether the result is stored as the first operand is."""
+    """Whether the result is stored as the first operand is; of a custom operator its author says so."""
+    if isinstance(operation, Operator):
+        return operation.quantization == "same_scale"
     name = kind(operation)
     return name in FOLLOWING or (name == "Interp" and getattr(operation, "mode", "") == "nearest")
 

@@ -13,12 +13,12 @@ from tpumlir_core.ir import ElementType, Module, Operation
 from tpumlir_core.ir.tpu import lowered_class
 from tpumlir_core.lowering import KEPT, check_options, prepare_for
 from tpumlir_core.plugins.extension_points import LoweringOptions, Quantizer, Target
-from tpumlir_core.precision import STORED
+from tpumlir_core.precision import STORED, kind
 from tpumlir_core.storage_lowering import Storage, StorageLowering
 from tpumlir_int8.functions import absorbed, origin
 from tpumlir_int8.lookups import lower_lookup
 from tpumlir_int8.plan import INT8, Plan, is_float_tensor, make_plan
-from tpumlir_int8.policy import PRODUCTS, kind
+from tpumlir_int8.policy import PRODUCTS
 from tpumlir_int8.products import lower_product
 
 

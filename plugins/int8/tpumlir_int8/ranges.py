@@ -12,8 +12,9 @@ from dataclasses import replace
 from tpumlir_core.ir import ElementType, Module, Quantization
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins.extension_points import CalibratedRange
+from tpumlir_core.precision import kind
 from tpumlir_core.storage_lowering import Storage
-from tpumlir_int8.policy import FOLLOWING, RECTIFYING, kind
+from tpumlir_int8.policy import FOLLOWING, RECTIFYING
 
 LEAST_THRESHOLD = 1e-5
 """A tensor of zeros is stored as if it reached this far."""

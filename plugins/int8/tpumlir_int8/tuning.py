@@ -15,8 +15,9 @@ import numpy as np
 from tpumlir_core.ir import Array, ElementType, Function, Module, Operation, Quantization, Value, WeightStore
 from tpumlir_core.ir.top import Input, Weight
 from tpumlir_core.plugins.extension_points import CalibratedRange, Interpreter
+from tpumlir_core.precision import kind
 from tpumlir_core.storage_lowering import Storage
-from tpumlir_int8.policy import PRODUCTS, kind, may_be_quantized
+from tpumlir_int8.policy import PRODUCTS, may_be_quantized
 from tpumlir_int8.products import quantize
 from tpumlir_int8.ranges import storage_of
 
