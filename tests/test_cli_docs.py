@@ -24,7 +24,7 @@ DOCUMENTS = [
 def typed(document: str) -> Iterator[list[str]]:
     """The ``tpumlir`` command lines in a document's code blocks."""
     for block in re.findall(r"```\n(.*?)```", (ROOT / document).read_text(), re.DOTALL):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("tpumlir "):
                 yield shlex.split(line)[1:]
 
