@@ -10,13 +10,12 @@ from tpumlir_bm1684x.instructions.dma import DmaInstructions
 from tpumlir_bm1684x.instructions.lookup import LookupInstructions
 from tpumlir_bm1684x.instructions.matrix import MatrixInstructions
 from tpumlir_bm1684x.instructions.pooling import PoolingInstructions
-from tpumlir_bm1684x.instructions.quantization import QuantizationInstructions
 from tpumlir_bm1684x.instructions.transform import TransformInstructions
 
 
 class Bm1684xEmitter(
     ConversionInstructions, CompareInstructions, ConvolutionInstructions, LookupInstructions, MatrixInstructions,
-    PoolingInstructions, QuantizationInstructions, TransformInstructions, DmaInstructions,
+    PoolingInstructions, TransformInstructions, DmaInstructions,
 ):
     """All instruction builders of the chip over one command list."""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tpumlir_core.interpreter import matched_inputs
 from tpumlir_core.ir import Array, ElementType, Module, Operation, TensorType, Value
-from tpumlir_core.ir.storage import to_bfloat16
+from tpumlir_core.ir.storage import to_bfloat16, to_real
 from tpumlir_core.ir.top import Input, Weight
 from tpumlir_core.plugins.extension_points import Executor
 from tpumlir_sophgo.arithmetic import saturate
@@ -58,19 +58,8 @@ def _execute(module: Module, operation: Operation, arrays: Mapping[Value, Array]
     operands = [None if value is None else arrays[value] for value in operation.operands]
     if operation.stored:
         return operation.evaluate(operands)
-    real = [None if v is None or a is None else widen(a, v.type) for v, a in zip(operation.operands, operands, strict=True)]
+    real = [None if v is None or a is None else to_real(a, v.type) for v, a in zip(operation.operands, operands, strict=True)]
     return [narrow(array, value.type) for value, array in zip(operation.results, operation.evaluate(real), strict=True)]
-
-
-def widen(stored: Array, type: TensorType) -> Array:
-    """Stored numbers in F32: ``x * scale - zero point * scale``, each rounded. Integers that are not quantized stay."""
-    if type.element is ElementType.BF16:
-        return (stored.astype(np.uint32) << 16).view(np.float32)
-    if type.element.is_float or type.quantization is None:
-        return stored.astype(np.float32) if type.element.is_float else stored
-    scale, zero = type.scaling
-    real: Array = stored.astype(np.float32) * np.float32(scale)
-    return real + np.float32(-zero * scale) if zero else real
 
 
 def narrow(real: Array, type: TensorType) -> Array:
