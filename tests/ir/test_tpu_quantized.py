@@ -36,7 +36,8 @@ def test_convolution(channels: int, filters: int, group: int, kernel: int, strid
     parts = weights(("w", w.shape, ElementType.SI8), ("s", (filters,), ElementType.F32), ("o", (filters,), ElementType.F32))
     attributes = {"kernel_shape": (kernel,) * 2, "strides": (stride,) * 2, "pads": (pad,) * 4, "group": group}
     shape = (2, filters, *((n + 2 * pad - kernel) // stride + 1 for n in x.shape[2:]))
-    conv = QuantizedConv.create([source, *parts], [("y", TensorType(shape, ElementType.SI8, Quantization(1.0, 0, -1.0, 1.0)))], **attributes)
+    result = TensorType(shape, ElementType.SI8, Quantization(1.0, 0, -1.0, 1.0))
+    conv = QuantizedConv.create([source, *parts], [("y", result)], **attributes)
     padded = np.pad(x.astype(np.int64), ((0, 0), (0, 0), (pad, pad), (pad, pad)), constant_values=zero)
     sums = np.zeros(shape, np.int64)
     each = filters // group
