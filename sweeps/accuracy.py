@@ -104,8 +104,7 @@ def build(model: Path, options: ImportOptions, samples: Sequence[Input], folder:
 
 
 def check_emulator(stages: Stages, inputs: Sequence[Mapping[str, Array]], finding: Finding, least: float = 1.0) -> None:
-    """The compiled file on the emulator gives what the executor does: bit for bit, or where operations are float, at least as similar
-    as ``least``."""
+    """The compiled file on the emulator gives what the executor does, bit for bit; where operations are float, as similar as ``least``."""
     ours = stages.outputs(stages.lowered, inputs)
     reports = [
         compare_tensors(api.run(stages.compiled, fed, session=stages.session), expected)

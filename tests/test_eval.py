@@ -109,10 +109,9 @@ def test_wrong_label_files_are_told(photos: Path, tmp_path: Path, line: str, mes
         list_labelled(photos, Labels(file=tmp_path / "list.txt"))
 
 
-WRONG = [("x([0-9])", "finds no number"), ("[0-9]", "needs one group"), ("(", "unterminated|missing")]
-
-
-@pytest.mark.parametrize(("pattern", "message"), WRONG)
+@pytest.mark.parametrize(
+    ("pattern", "message"), [("x([0-9])", "finds no number"), ("[0-9]", "needs one group"), ("(", "unterminated|missing")]
+)
 def test_wrong_patterns_are_told(photos: Path, pattern: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         list_labelled(photos, Labels(pattern=pattern))
