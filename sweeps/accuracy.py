@@ -46,7 +46,7 @@ LITE0 = Preprocess(
 )
 SIMILAR = 0.999
 """Least cosine between emulator and executor where some operations are float, whose functions the chip approximates."""
-FLOAT_LAYERS = (8, 8, 16, 32)
+FLOAT_LAYERS = (10, 30, 60)
 """How many more layers get F16 at a time, while INT8 falls short."""
 PHOTOS = 32
 WORST = 5
@@ -91,7 +91,7 @@ class Stages:
 
 
 def build(model: Path, options: ImportOptions, samples: Sequence[Input], folder: Path, modes: Mapping[str, str] | None = None) -> Stages:
-    """Every stage of a network in INT8, calibrated on samples."""
+    """Every stage of a network in INT8, calibrated on samples as by default."""
     session = Session()
     stages = Stages(folder / "net.mlir", folder / "net_int8.mlir", folder / "net.bmodel", session)
     module = api.transform(model, options=options, session=session)
@@ -163,7 +163,7 @@ def judge_classes(
     finding.figures[f"{title}: top-1"] = f"{right} of {count}, float {float_right}"
     finding.figures[f"{title}: agreement on the others"] = f"{agreement:.2%} of {len(best) - count}"
     if binding:
-        finding.require(right == float_right, f"{title} is right on {right} photos, float on {float_right}")
+        finding.require(right >= float_right, f"{title} is right on {right} photos, float on {float_right}")
         finding.require(agreement >= AGREEMENT, f"{title} agrees on {agreement:.2%}, less than {AGREEMENT:.0%}")
 
 
