@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -26,6 +26,8 @@ WITHOUT: Mapping[str, str] = {
     "sophgo": "missing dependency", "bm1684x": "no target is called", "onnx": "no frontend knows", "float": "no quantizer",
 }  # fmt: skip
 """What a compilation to BM1684X in F32 says where one is not installed; it needs no others."""
+PLUGINS = 12
+"""That are listed at least, the sick among them."""
 COMPILE = ("compile", "net.onnx", "-o", "net.bmodel", "--chip", "bm1684x")
 
 
@@ -37,14 +39,20 @@ class Tiny:
     group: str
     value: str
     source: str
+    requires: str = "tpumlir-core>=0.1,<0.2"
+    point: str = ""
+
+    def claiming(self, point: str) -> Tiny:
+        """The same under another entry-point name than its own."""
+        return replace(self, point=point)
 
     def write(self, folder: Path) -> Path:
         """Its project, a folder in ``folder``."""
         home, module = folder / self.name, self.name.replace("-", "_")
         home.mkdir()
         (home / f"{module}.py").write_text(dedent(self.source))
-        about = f'[project]\nname = "{self.name}"\nversion = "1.0"\ndependencies = ["tpumlir-core>=0.1,<0.2"]\n'
-        points = f'[project.entry-points."tpumlir.{self.group}"]\n{self.name} = "{self.value}"\n'
+        about = f'[project]\nname = "{self.name}"\nversion = "1.0"\ndependencies = ["{self.requires}"]\n'
+        points = f'[project.entry-points."tpumlir.{self.group}"]\n{self.point or self.name} = "{self.value}"\n'
         (home / "pyproject.toml").write_text(f'{about}{points}[tool.setuptools]\npy-modules = ["{module}"]\n')
         return home
 
@@ -92,6 +100,20 @@ TINY = (
         """,
     ),
 )  # fmt: skip
+
+
+SICK = (
+    Tiny("acme-broken", "runners", "acme_broken:X", "raise RuntimeError('no luck')"),
+    Tiny("acme-incompatible", "runners", "acme_incompatible:X", "", "tpumlir-core>=99"),
+    Tiny("acme-one", "runners", "acme_one:X", "").claiming("acme-claimed"),
+    Tiny("acme-two", "runners", "acme_two:X", "").claiming("acme-claimed"),
+    Tiny("acme-needy", "runners", "acme_needy:X", "", "acme-absent>=2"),
+)
+REASONS: Mapping[str, str] = {
+    "acme-broken": "no luck", "acme-incompatible": "it needs tpumlir-core >=99", "acme-claimed": "both bring it",
+    "acme-needy": "pip install 'acme-absent>=2'",
+}
+"""Of each sick plugin, what asking for it says."""
 
 
 def install_all(home: Home) -> None:
@@ -143,6 +165,23 @@ def without_one(home: Home, absent: str) -> Sequence[str]:
     return faults
 
 
+def with_sick(home: Home) -> Sequence[str]:
+    """What is wrong with sick plugins beside the healthy ones."""
+    projects = [str(sick.write(home.work)) for sick in SICK]
+    home.run("python", "-m", "pip", "install", "--quiet", "--no-deps", *projects)
+    listed = json.loads(home.run("tpumlir", "plugins", "list", "--json"))
+    sick = {plugin["name"]: plugin["health"] for plugin in listed if plugin["health"] not in ("ok", "broken")}
+    expected = {"acme-incompatible": "incompatible", "acme-claimed": "conflict", "acme-needy": "missing dependency"}
+    faults = [f"the sick are listed as {sick}"] if sick != expected or len(listed) < PLUGINS else []
+    for arguments, words in ((("--help",), "compile"), (("plugins", "doctor"), "acme-needy"), (COMPILE, "net.bmodel")):
+        said = home.run("tpumlir", *arguments, expect=2 if "doctor" in arguments else 0)
+        faults += [f"beside sick plugins, {' '.join(arguments)} says {said!r}"] if words not in said else []
+    for name, words in REASONS.items():
+        said = home.run("tpumlir", "run", "net.bmodel", "--input", "x.npz", "--output", "y.npz", "--runner", name, expect=2)
+        faults += [f"asking for {name} says {said!r}"] if words not in said or said.strip().count("\n") else []
+    return faults
+
+
 def main() -> None:
     """Run all of it; exit code 1 where something is wrong."""
     started = time.monotonic()
@@ -150,7 +189,7 @@ def main() -> None:
         home = Home(Path(name))
         install_all(home)
         save_networks(home.work)
-        faults = [*with_all(home), *(fault for absent in FIRST_PARTY for fault in without_one(home, absent))]
+        faults = [*with_all(home), *(fault for absent in FIRST_PARTY for fault in without_one(home, absent)), *with_sick(home)]
     for fault in faults:
         print(fault)
     print(f"{len(FIRST_PARTY)} plugins by wheel: {len(faults)} faults; {time.monotonic() - started:.0f} s")
