@@ -174,7 +174,7 @@ def with_sick(home: Home) -> Sequence[str]:
     expected = {"acme-incompatible": "incompatible", "acme-claimed": "conflict", "acme-needy": "missing dependency"}
     faults = [f"the sick are listed as {sick}"] if sick != expected or len(listed) < PLUGINS else []
     for arguments, words in ((("--help",), "compile"), (("plugins", "doctor"), "acme-needy"), (COMPILE, "net.bmodel")):
-        said = home.run("tpumlir", *arguments, expect=2 if "doctor" in arguments else 0)
+        said = home.run("tpumlir", *arguments, expect=int("doctor" in arguments))
         faults += [f"beside sick plugins, {' '.join(arguments)} says {said!r}"] if words not in said else []
     for name, words in REASONS.items():
         said = home.run("tpumlir", "run", "net.bmodel", "--input", "x.npz", "--output", "y.npz", "--runner", name, expect=2)
