@@ -166,6 +166,15 @@ def test_without_a_range_it_stays_float(graph: Graph) -> None:
     assert (made.opcode, made.output.type.element) == ("tpu.Conv", ElementType.F16)
 
 
+def test_what_is_too_large_for_f16_keeps_f32(graph: Graph) -> None:
+    module, inputs = network(graph)
+    table = ranges(module, inputs)
+    y = module.function.outputs[1].name
+    table[y] = CalibratedRange(1e6, -1e6, 1e6)
+    softmax = next(op for op in lower(module, table).function.operations if op.opcode == "tpu.Softmax")
+    assert (softmax.input.type.element, softmax.output.type.element) == (ElementType.F32, ElementType.F32)
+
+
 # --- on the emulator -----------------------------------------------------------------------------------------------------
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 6, 70]), st.booleans())
