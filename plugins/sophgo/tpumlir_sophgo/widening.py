@@ -109,15 +109,14 @@ class Widened(Kernel):
         size[1] = min(lanes, views.results[0][1]) if "c" in splits else size[1]
         out = Box((0, 0, 0, 0), (size[0], size[1], size[2], size[3]))
         boxes = self.input_slices(op, views, out)
-        at, held = 0, []
-        for value, box in zip(op.operands, boxes, strict=True):
-            present = box is not None and value is not None
-            held.append(LocalTensor.aligned(self._arch, 0, box.size, value.type.element) if present else None)  # type: ignore[union-attr]
-            at += aligned_bytes(self._arch, held[-1].shape, held[-1].element) if held[-1] is not None else 0
+        held = tuple(
+            None if box is None or value is None else LocalTensor.aligned(self._arch, 0, box.size, value.type.element)
+            for value, box in zip(op.operands, boxes, strict=True)
+        )
         shapes = [out.size if view == views.results[0] else view for view in views.results]
-        results = [LocalTensor.aligned(self._arch, 0, s, r.type.element) for s, r in zip(shapes, op.results, strict=True)]
-        at += sum(aligned_bytes(self._arch, r.shape, r.element) for r in results)
-        return at + self.scratch(op, Tile(tuple(held), tuple(results), tuple(boxes), out, 0, 0))
+        results = tuple(LocalTensor.aligned(self._arch, 0, s, r.type.element) for s, r in zip(shapes, op.results, strict=True))
+        taken = sum(aligned_bytes(self._arch, t.shape, t.element) for t in (*held, *results) if t is not None)
+        return taken + self.scratch(op, Tile(held, results, tuple(boxes), out, 0, 0))
 
 
 def _as_f32(type: TensorType) -> TensorType:

@@ -10,6 +10,7 @@ import numpy as np
 from tpumlir_core.ir.attributes import F64, F64s, Flag, I64s, RoundMode, Str
 from tpumlir_core.ir.operation import Array, Operation, op
 from tpumlir_core.ir.rounding import round_to_integer
+from tpumlir_core.ir.storage import to_bfloat16, to_real
 from tpumlir_core.ir.top.support import (
     Broadcasting,
     Pointwise,
@@ -23,7 +24,7 @@ from tpumlir_core.ir.top.support import (
     real,
     reject,
 )
-from tpumlir_core.ir.types import TensorType
+from tpumlir_core.ir.types import ElementType, TensorType
 
 
 def _weighted(operation: Operation, operands: list[Array], coeff: Sequence[float] | None) -> list[Array]:
@@ -266,13 +267,7 @@ class Cast(Pointwise):
             return round_to_integer(values, self.round_mode)
         if self.to == "F16":
             return values.astype(np.float16).astype(np.float32)
-        return _to_bfloat16(values) if self.to == "BF16" else values
-
-
-def _to_bfloat16(values: Array) -> Array:
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) & np.uint32(0xFFFF0000)
-    return np.where(np.isnan(values), values, rounded.view(np.float32))
+        return to_real(to_bfloat16(values), TensorType(values.shape, ElementType.BF16)) if self.to == "BF16" else values
 
 
 @op("top.Copy")
