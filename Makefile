@@ -4,7 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := sophgo bm1684x onnx float int8 bmrt example-target
+PLUGINS := sophgo bm1684x onnx float int8 bmrt example-target $(notdir $(wildcard plugins/torch plugins/tflite plugins/caffe plugins/tensorflow plugins/paddle plugins/compat))
+# Frameworks that are too heavy for `make test`: each has an environment of its own, `make test-torch`.
+FRAMEWORKS := torch tensorflow paddle
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrella/pyproject.toml
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
@@ -28,6 +30,18 @@ cmodel: $(STAMP)
 
 test: cmodel
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# Tests that need a framework itself, tests/<framework>, in .venv-<framework>; they skip in `make test`.
+.PHONY: test-frameworks $(FRAMEWORKS:%=test-%)
+test-frameworks: $(FRAMEWORKS:%=test-%)
+
+$(FRAMEWORKS:%=test-%): test-%: .venv-%/.installed cmodel
+	.venv-$*/bin/python -m pytest -n $(WORKERS) tests/$*
+
+$(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: $(PROJECTS)
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%) 'tpumlir-$*[framework]'
+	touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from tpumlir_core.errors import InputError
+from tpumlir_core.importing import LARGEST_TENSOR
 from tpumlir_core.ir import Array
 from tpumlir_onnx.graph import Node
 from tpumlir_onnx.parameters import axes_of, normal_axis, reshape_target, slice_parameters, split_sizes
-from tpumlir_onnx.tensors import LARGEST_TENSOR, PLAIN, WIDENED
+from tpumlir_onnx.tensors import PLAIN, WIDENED
 
 Inputs = Sequence[Array | None]
 Evaluator = Callable[[Node, Inputs], list[Array]]

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tpumlir_core.errors import InputError, UnsupportedError
-from tpumlir_core.ir import Array, ElementType, Module, Value
+from tpumlir_core.errors import InputError
+from tpumlir_core.importing import element_of, fixed_shape, named, one_each
+from tpumlir_core.ir import Array, ElementType, Module
 from tpumlir_core.plugins.extension_points import Example, Frontend, ImportOptions
 from tpumlir_onnx.constants import foldable_operators
 from tpumlir_onnx.converters import CONVERTERS
 from tpumlir_onnx.graph import Graph, GraphInput, used_names
-from tpumlir_onnx.importer import Importer, named
+from tpumlir_onnx.importer import Importer
 from tpumlir_onnx.model import SUFFIXES, read_model
-from tpumlir_onnx.tensors import LARGEST_TENSOR
 
 # Protobuf tags of ModelProto (onnx.proto): field number * 8 + wire type. A TensorFlow SavedModel starts alike, with version 1.
 _IR_VERSION_TAG, _OLDEST_IR, _NO_IR_YET = 0x08, 3, 0x20
 _SECOND_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
-
-_ELEMENTS: Mapping[str, ElementType] = {
-    "float32": ElementType.F32, "float": ElementType.F32, "f32": ElementType.F32, "int32": ElementType.SI32, "int": ElementType.SI32,
-    "si32": ElementType.SI32, "int64": ElementType.SI32,
-}
 
 
 class OnnxFrontend(Frontend):
@@ -44,8 +38,7 @@ class OnnxFrontend(Frontend):
     def load(self, path: Path, options: ImportOptions) -> Module:
         with named(path):
             graph = read_model(path, known_operators())[1]
-            name = re.sub(r"\W+", "_", options.name or path.stem) or "network"
-            return import_graph(graph, options, name)[0]
+            return import_graph(graph, options, options.name or path.stem)[0]
 
     def run(self, path: Path, inputs: Mapping[str, Array], options: ImportOptions) -> dict[str, Array]:
         from tpumlir_onnx.session import run_source
@@ -78,58 +71,20 @@ def import_graph(graph: Graph, options: ImportOptions, name: str) -> tuple[Modul
     wanted = _tensor_names(graph, options.output_names) if options.output_names else outputs
     cut = _needed(graph, wanted)
     importer.add_graph(cut)
-    if importer.unsupported:
-        items = sorted(set(importer.unsupported))
-        raise UnsupportedError("operators that are not supported", (*items[:-1], items[-1] + options.operators.remark()))
-    results: list[Value] = []
-    for output in wanted:
-        results.append(importer.value(output))
-    if not results:
-        raise InputError("the model has no output")
-    importer.function.outputs = results
-    module = Module(name, importer.function, importer.weights, {"module.state": "TOP_F32", "module.platform": "ONNX"})
-    _drop_unused(module)
-    return module, importer
+    importer.check_supported()
+    return importer.module(name, [importer.value(output) for output in wanted], "ONNX"), importer
 
 
 def _add_inputs(importer: Importer, inputs: Sequence[GraphInput], options: ImportOptions) -> None:
     shapes = options.input_shapes
-    if shapes and len(shapes) != len(inputs):
-        raise InputError(f"{len(shapes)} input shapes are given, but the model has {len(inputs)} inputs")
-    if options.input_types and len(options.input_types) != len(inputs):
-        raise InputError(f"{len(options.input_types)} input types are given, but the model has {len(inputs)} inputs")
+    one_each(shapes, len(inputs), "shapes")
+    one_each(options.input_types, len(inputs), "types")
     for index, declared in enumerate(inputs):
-        shape = _fixed_shape(declared, shapes[index] if shapes else None)
+        shape = fixed_shape(declared.name, declared.shape, shapes[index] if shapes else None)
         element = ElementType.SI32 if declared.dtype.kind in "iu" else ElementType.F32
         if options.input_types:
-            element = _element(options.input_types[index])
+            element = element_of(options.input_types[index])
         importer.add_input(declared.name, shape, declared.dtype, element)
-
-
-def _element(text: str) -> ElementType:
-    if text.lower() not in _ELEMENTS:
-        raise InputError(f"input type '{text}' is unknown; use float32 or int32")
-    return _ELEMENTS[text.lower()]
-
-
-def _fixed_shape(declared: GraphInput, given: tuple[int, ...] | None) -> tuple[int, ...]:
-    if given is not None:
-        if declared.shape is not None and len(given) != len(declared.shape):
-            raise InputError(f"input {declared.name}: shape {list(given)} given for a tensor of rank {len(declared.shape)}")
-        shape = given
-    elif declared.shape is None or None in declared.shape:
-        known = "unknown" if declared.shape is None else str(["?" if d is None else d for d in declared.shape]).replace("'", "")
-        raise InputError(f"input {declared.name}: its shape {known} is not fixed; pass --input-shapes")
-    else:
-        shape = tuple(d for d in declared.shape if d is not None)
-    elements = 1
-    for extent in shape:
-        if extent < 1:
-            raise InputError(f"input {declared.name}: shape {list(shape)} has an extent below 1")
-        elements *= extent
-    if elements * 4 > LARGEST_TENSOR:
-        raise InputError(f"input {declared.name}: shape {list(shape)} is too large")
-    return shape
 
 
 def _tensor_names(graph: Graph, names: Sequence[str]) -> list[str]:
@@ -153,20 +108,6 @@ def _needed(graph: Graph, wanted: Sequence[str]) -> Graph:
             needed.update(used_names(node))
             nodes.append(node)
     return Graph(graph.name, nodes[::-1], graph.initializers, graph.inputs, list(wanted))
-
-
-def _drop_unused(module: Module) -> None:
-    """Remove weights, and steps, that conversion made but nothing reads in the end."""
-    from tpumlir_core.ir import top
-
-    dead = set()
-    for operation in reversed(module.function.operations):
-        if not isinstance(operation, top.Input) and not any(result.uses for result in operation.results):
-            operation.drop_operands()
-            dead.add(operation)
-    for name in (result.name for operation in dead for result in operation.results if result.name in module.weights):
-        del module.weights[name]
-    module.function.remove(dead)
 
 
 def cast_inputs(graph: Graph, importer: Importer, inputs: Mapping[str, Array]) -> dict[str, Any]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tpumlir_core.errors import InputError, UnsupportedError
-from tpumlir_core.ir import Array, ElementType, Function, Operation, TensorType, Value, WeightStore, top
+from tpumlir_core.importing import TopBuilder
+from tpumlir_core.ir import Array, ElementType, Operation, Value
 from tpumlir_core.ir.operator import Operator
-from tpumlir_core.ir.operator_lookup import OperatorSet, imported_operation
+from tpumlir_core.ir.operator_lookup import OperatorSet
 from tpumlir_onnx.constants import evaluate_constant, foldable_operators, shape_result
 from tpumlir_onnx.graph import Graph, Node, check_inputs
 from tpumlir_onnx.model import first_line
-from tpumlir_onnx.tensors import LARGEST_TENSOR
 
 Converter = Callable[["Importer", Node], Value | Sequence[Value]]
 FRONTEND = "onnx"
@@ -28,20 +25,16 @@ _EXACT_IN_FLOAT32 = 1 << 24
 _FAULTS_OF_A_NODE = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
 
 
-class Importer:
+class Importer(TopBuilder):
     """The state of one import: ONNX tensor name -> Top value or constant, numpy type of each, and the function so far."""
 
     def __init__(self, converters: Mapping[str, Converter], reserved: Sequence[str] = (), operators: OperatorSet | None = None) -> None:
-        self.function = Function()
-        self.weights = WeightStore()
+        super().__init__(reserved, operators)
         self.constants: dict[str, Array] = {}
         self.values: dict[str, Value] = {}
         self.dtypes: dict[str, np.dtype[Any]] = {}
-        self.unsupported: list[str] = []
         self.custom: dict[tuple[str, ...], Operator] = {}
-        self.operators = operators or OperatorSet()
         self._converters = converters
-        self._names: set[str] = set(reserved)
         self._failed: set[str] = set()
         self._used: set[str] = set()
         self._node = Node("", "", "", (), ("",), {}, 0)
@@ -49,10 +42,7 @@ class Importer:
     # --- inputs, outputs, the walk ------------------------------------------------------------------------------
     def add_input(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], element: ElementType) -> None:
         """Declare a network input."""
-        type_ = TensorType(shape, element)
-        operation = top.Input.create([], [(self.unique(name), type_)])
-        self.function.operations.append(operation)
-        self._bind(name, operation.output, dtype)
+        self._bind(name, self.input(name, shape, element), dtype)
 
     def add_constant(self, name: str, array: Array) -> None:
         """Bind a tensor name to a constant; it becomes a Weight where a converter uses it as a value."""
@@ -74,7 +64,8 @@ class Importer:
         return bool(name) and name in self._used
 
     def _convert(self, node: Node) -> None:
-        previous, self._node = self._node, node
+        previous = self._node
+        self._enter(node)
         check_inputs(node)
         try:
             if node.op_type == "If" and node.domain == "":
@@ -89,7 +80,11 @@ class Importer:
         except _FAULTS_OF_A_NODE as error:
             raise InputError(f"{node}: {first_line(error)}") from None
         finally:
-            self._node = previous
+            self._enter(previous)
+
+    def _enter(self, node: Node) -> None:
+        self._node = node
+        self.work_on(node.op_type, node.label, str(node))
 
     def _run_converter(self, node: Node) -> None:
         converter = self._converters.get(node.op_type) if node.domain == "" else None
@@ -117,13 +112,7 @@ class Importer:
             return
         operands = [self.value(name) if name else None for name in node.inputs]
         outputs = [f"{output or node.label}_{node.op_type}" for output in node.outputs]
-        try:
-            operation = imported_operation(kind, FRONTEND, operands, node.attributes, outputs, self.unique)
-        except InputError as error:
-            raise InputError(f"{node}: {error}") from None
-        for value in operation.results:
-            self.check_size(value.shape)
-        self.function.operations.append(operation)
+        operation = self.add_custom(kind, FRONTEND, operands, node.attributes, outputs)
         self.custom[node.outputs] = operation
         for name, value in zip(node.outputs, operation.results, strict=False):
             if name:
@@ -206,62 +195,24 @@ class Importer:
         """Whether the ONNX tensor holds integers."""
         return self.dtypes[name].kind in "iu"
 
-    def weight(self, label: str, array: Array) -> Value:
-        """A Weight operation for an array (float32, or int32 where float32 would not be exact)."""
-        stored = stored_form(array)
-        if stored.size == 0:
-            raise UnsupportedError(f"{self._node.op_type} on an empty tensor ({self._node})")
-        element = ElementType.F32 if stored.dtype == np.float32 else ElementType.SI32
-        name = self.unique(label)
-        operation = top.Weight.create([], [(name, TensorType(stored.shape, element))])
-        self.weights[name] = stored
-        self.function.operations.append(operation)
-        return operation.output
-
     def step(self, suffix: str, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> Value:
         """Append an intermediate operation of the node at work; its name gets ``_suffix``."""
-        return self._append(f"{self._stem()}_{suffix}", kind, operands, attributes)
+        return self.add(f"{self._stem()}_{suffix}", kind, operands, **attributes)
 
     def emit(self, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> Value:
         """Append the operation that makes the first output of the node at work: it gets the node's name."""
-        return self._append(self._stem(), kind, operands, attributes)
+        return self.add(self._stem(), kind, operands, **attributes)
 
     def emit_many(self, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> list[Value]:
         """Append an operation with one result for each output of the node."""
-        names = [self.unique(f"{output}_{self._node.op_type}") for output in self._node.outputs]
-        operation = kind.create(operands, names, **attributes)
-        self.function.operations.append(operation)
-        return operation.results
+        return self.add_many([f"{output}_{self._node.op_type}" for output in self._node.outputs], kind, operands, **attributes)
 
     def constant_result(self, label: str, array: Array) -> Value:
         """A Weight that belongs to the node at work."""
         return self.weight(f"{self._stem()}_{label}", array)
 
-    def _append(self, name: str, kind: type[Operation], operands: Sequence[Value | None], attributes: Mapping[str, Any]) -> Value:
-        operation = kind.create(operands, [self.unique(name)], **attributes)
-        self.check_size(operation.output.shape)
-        if 0 in operation.output.shape:
-            raise UnsupportedError(f"{self._node.op_type} with an empty result (node {self._node.label})")
-        self.function.operations.append(operation)
-        return operation.output
-
-    def check_size(self, shape: Sequence[int]) -> None:
-        """Raise InputError if no tensor of this shape, or table of its extents, should be made."""
-        if math.prod(shape) > LARGEST_TENSOR // 4:
-            raise InputError(f"{self._node}: a tensor of shape {list(shape)} is too large")
-
     def _stem(self) -> str:
         return f"{self._node.outputs[0]}_{self._node.op_type}"
-
-    def unique(self, label: str) -> str:
-        """A name that is free and fit for calibration tables: no white space, no leading '#'."""
-        name = base = re.sub(r"[\s\"\x00-\x1f]+", "_", label).replace("#", "_") or "tensor"
-        count = 0
-        while name in self._names:
-            count += 1
-            name = f"{base}_{count}"
-        self._names.add(name)
-        return name
 
     # --- element types ----------------------------------------------------------------------------------------------
     def _bind(self, name: str, value: Value, dtype: np.dtype[Any]) -> None:
@@ -273,28 +224,3 @@ class Importer:
         from tpumlir_onnx.converters import result_dtype
 
         return result_dtype(self, node)
-
-
-def stored_form(array: Array) -> Array:
-    """float32, or int32 for integers that float32 cannot hold exactly."""
-    if array.dtype.kind in "iu" and array.size:
-        low, high = int(array.min()), int(array.max())
-        if max(-low, high) > _EXACT_IN_FLOAT32 and low >= -(1 << 31) and high < 1 << 31:
-            return array.astype(np.int32)
-    return array if array.dtype == np.float32 else array.astype(np.float32)
-
-
-@contextmanager
-def named(path: object) -> Iterator[None]:
-    """Put the file in front of the message of an InputError, which stays one line whatever names the file has."""
-    try:
-        yield
-    except UnsupportedError as error:
-        message = str(error).removesuffix(f": {'; '.join(error.items)}")
-        raise UnsupportedError(_one_line(f"{path}: {message}"), tuple(map(_one_line, error.items))) from None
-    except InputError as error:
-        raise InputError(_one_line(f"{path}: {error}")) from None
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from tpumlir_core.errors import InputError
+from tpumlir_core.importing import LARGEST_TENSOR
 from tpumlir_core.ir import Array
-
-LARGEST_TENSOR = 1 << 32
-"""Bytes of the largest tensor that is accepted: far above any real one, and what a broken file may claim ends here."""
 
 WIDENED = ("float16", "bfloat16")
 """Element types that become float32."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tpumlir_core.errors import InputError
+from tpumlir_core.importing import same_pads
 from tpumlir_core.ir import Value, top
 from tpumlir_onnx.graph import Node
 from tpumlir_onnx.importer import Converter, Importer
@@ -38,13 +39,6 @@ def auto_pad_of(node: Node) -> str:
     return mode
 
 
-def split_padding(totals: Sequence[int], mode: str) -> tuple[int, ...]:
-    """Begins then ends of total paddings: an odd one goes to the end with SAME_UPPER, to the begin with SAME_LOWER."""
-    small = [max(0, t) // 2 for t in totals]
-    large = [max(0, t) - s for t, s in zip(totals, small, strict=True)]
-    return tuple(large + small) if mode == "SAME_LOWER" else tuple(small + large)
-
-
 def window_pads(
     node: Node, spatial: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> tuple[int, ...]:
@@ -54,9 +48,7 @@ def window_pads(
         return (0,) * 2 * count
     if mode == "NOTSET":
         return spatial_list(node, "pads", 2 * count, 0)
-    return split_padding(
-        [(-(-n // s) - 1) * s + (k - 1) * d + 1 - n for n, k, s, d in zip(spatial, kernel, strides, dilations, strict=True)], mode
-    )
+    return same_pads(spatial, kernel, strides, dilations, mode)
 
 
 def conv(im: Importer, node: Node) -> Value:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.importing import ceil_end
 from tpumlir_core.ir import Value, top
 from tpumlir_onnx.converters.convolution import auto_pad_of, positive_list, window_pads
 from tpumlir_onnx.graph import Node
@@ -37,16 +38,8 @@ def _window(node: Node, shape: Sequence[int]) -> _Window:
     pads = window_pads(node, spatial, kernel, strides, dilations)
     ends = list(pads[count:])
     if node.flag("ceil_mode") and auto_pad_of(node) in ("NOTSET", "VALID"):
-        ends = [_reach(spatial[i], kernel[i], strides[i], pads[i], pads[count + i]) for i in range(count)]
+        ends = [ceil_end(spatial[i], kernel[i], strides[i], pads[i], pads[count + i]) for i in range(count)]
     return _Window(kernel, strides, pads, (*pads[:count], *ends))
-
-
-def _reach(extent: int, kernel: int, stride: int, begin: int, end: int) -> int:
-    """The end padding up to which the last window of ceil mode reaches; no window starts in the end padding."""
-    outputs = -(-(extent + begin + end - kernel) // stride) + 1
-    if (outputs - 1) * stride >= extent + begin:
-        outputs -= 1
-    return max(end, (outputs - 1) * stride + kernel - extent - begin)
 
 
 def max_pool(im: Importer, node: Node) -> Value:
