@@ -40,7 +40,8 @@ $(FRAMEWORKS:%=test-%): test-%: .venv-%/.installed cmodel
 
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: $(PROJECTS)
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%) 'tpumlir-$*[framework]'
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e 'plugins/$*[framework]'
 	touch $@
 
 lint: $(STAMP)
