@@ -12,7 +12,8 @@ from tpumlir_core.bmodel import CommandStreams
 from tpumlir_core.errors import InternalError
 from tpumlir_sophgo.emitter import Command, Engine
 from tpumlir_sophgo.schedule.graph import Graph
-from tpumlir_sophgo.schedule.program import Program, schedule
+from tpumlir_sophgo.schedule.program import Program
+from tpumlir_sophgo.schedule.search import schedule
 
 
 @pytest.fixture

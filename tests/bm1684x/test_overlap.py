@@ -10,7 +10,10 @@ from tests.bm1684x.modules import Builder
 from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_sophgo.emitter import Engine
 from tpumlir_sophgo.schedule.graph import Graph
-from tpumlir_sophgo.schedule.program import Program, schedule
+from tpumlir_sophgo.schedule.partition import Plan, backlogs
+from tpumlir_sophgo.schedule.program import Program
+from tpumlir_sophgo.schedule.search import schedule
+from tpumlir_sophgo.schedule.slices import Grid, Group
 from tpumlir_sophgo.testing.cmodel import Machine
 from tpumlir_sophgo.timeline import simulate
 
@@ -72,3 +75,13 @@ def test_tiles_of_an_element_wise_operation_overlap(machine: Machine) -> None:
     total, tiu, dma = cycles(program)
     assert total < 0.9 * (tiu + dma)
     b.check(machine, y)
+
+
+def test_the_backlog_of_transfers_is_what_computation_after_a_part_cannot_hide() -> None:
+    def plan(tiu: int, dma: int) -> Plan:
+        return Plan(Group(), Grid(), False, tiu, dma)
+
+    parts = [plan(50, 10), plan(100, 30), plan(20, 60), plan(10, 80)]
+    # behind the third part 80 - 10 are to be loaded early, behind the second 60 - 20 more, all of which its own work hides but 40
+    assert backlogs(parts) == [40.0, 110.0, 70.0, 0.0]
+    assert not any(backlogs([plan(100, 30), plan(90, 80)]))

@@ -11,7 +11,8 @@ from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_sophgo.emitter import Engine
 from tpumlir_sophgo.schedule.graph import Graph
-from tpumlir_sophgo.schedule.program import Program, schedule
+from tpumlir_sophgo.schedule.program import Program
+from tpumlir_sophgo.schedule.search import schedule
 from tpumlir_sophgo.streams import grouped
 from tpumlir_sophgo.testing.cmodel import Machine
 

@@ -24,7 +24,8 @@ from tpumlir_sophgo.isa import Format
 from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.layers import NOTE, LayerTable
 from tpumlir_sophgo.schedule.graph import RENAMING, Graph, choose_kernel
-from tpumlir_sophgo.schedule.program import Program, schedule
+from tpumlir_sophgo.schedule.program import Program
+from tpumlir_sophgo.schedule.search import schedule
 from tpumlir_sophgo.widening import stored_as
 
 STORED = {"F16": ElementType.F16, "BF16": ElementType.BF16}

@@ -221,6 +221,16 @@ class Partitioner:
         return found
 
 
+def backlogs(parts: Sequence[Plan | Node]) -> list[float]:
+    """For each part, the cycles before its end from which on the DMA engine is needed for the parts after it, or it is late."""
+    found, behind = [], 0.0
+    for item in reversed(parts):
+        found.append(behind)
+        if isinstance(item, Plan):
+            behind = max(0.0, behind + item.dma - item.tiu)
+    return found[::-1]
+
+
 def peak_bytes(built: GroupSteps, resident: bool, unit: int) -> int:
     """The most bytes of a lane alive at once, with every load begun one step early."""
     size = len(built.steps) + 2

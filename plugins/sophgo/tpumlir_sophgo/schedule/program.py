@@ -14,12 +14,12 @@ import numpy as np
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Value
 from tpumlir_sophgo.arch import align
-from tpumlir_sophgo.cost import Chip, Estimator
+from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.kernel import GlobalKernel
 from tpumlir_sophgo.schedule.emission import Emission, GlobalStep
 from tpumlir_sophgo.schedule.graph import Graph, Node
-from tpumlir_sophgo.schedule.partition import Partitioner, Plan
+from tpumlir_sophgo.schedule.partition import Partitioner, Plan, backlogs
 from tpumlir_sophgo.schedule.place import Placement
 from tpumlir_sophgo.schedule.steps import ConstantLoad, GroupSteps, StepBuilder, ValueLoad
 from tpumlir_sophgo.schedule.storage import ConstantPool, Region, assign
@@ -42,33 +42,15 @@ class Program:
     root: Callable[[Value], Value]  # a value's storage root
 
 
-# Weights of TIU and DMA cycles under which partitions are tried.
-WEIGHTS = ((1.0, 0.1), (1.0, 0.5), (0.5, 1.0))
-
-
-def schedule(chip: Chip, graph: Graph) -> Program:
-    """The program whose timeline is shortest, of those that partitions under several weights give."""
-    partitioner = Partitioner(Estimator(chip, graph), graph.nodes)
-    tried: dict[tuple[int, ...], Scheduler] = {}
-    for weights in WEIGHTS:
-        parts = partitioner.run(*weights)
-        key = tuple(len(p.group.nodes) if isinstance(p, Plan) else 0 for p in parts)
-        if key not in tried:
-            tried[key] = Scheduler(chip, graph, partitioner, weights)
-            tried[key].place(parts)
-    if len(tried) == 1:
-        return next(iter(tried.values())).emit()
-    return min(tried.values(), key=Scheduler.cycles).emit()
-
-
 @dataclass
 class Scheduler:
-    """Places the groups of one partition and emits them."""
+    """Places the groups of one partition and emits them. ``foresight``: loads make way for what later groups have to load."""
 
     chip: Chip
     graph: Graph
     partitioner: Partitioner
     weights: tuple[float, float]
+    foresight: bool = True
     groups: list[GroupSteps | GlobalStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,18 +58,28 @@ class Scheduler:
         self._memory = Placement(arch.lane_bytes, arch.eu_bytes)
         self._start: list[float] = [0.0]  # start of every step if the TIU never waited, cycles
         self._stored: dict[Value, int] = {}  # last step after which a value's store is due
+        self._backlog = 0.0  # cycles of loads of later groups that the DMA engine has to have begun with when the group at work ends
         self._pool = ConstantPool()
+        self._cycles: int | None = None
 
     def place(self, parts: Sequence[Plan | Node]) -> None:
         """Place all groups in local memory over time."""
-        for item in parts:
+        behind = self._backlog
+        for item, backlog in zip(parts, backlogs(parts), strict=True):
+            self._backlog = behind + backlog
             if isinstance(item, Plan):
                 self._schedule(item)
             else:
                 self._add_global(item)
+        self._backlog = behind
 
     def cycles(self) -> int:
         """Cycles of the program by the cost model, constants left out of the file."""
+        if self._cycles is None:
+            self._cycles = self._simulated()
+        return self._cycles
+
+    def _simulated(self) -> int:
         emitter = self._emission({}, self.chip.arch.global_base)[0].emitter
         streams = [emitter.stream(engine) for engine in Engine]
         costs = [[self.chip.cost.cycles(c) for c in stream] for stream in streams]
@@ -142,7 +134,7 @@ class Scheduler:
 
     def _place_loads(self, built: GroupSteps, start: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
         wanted: dict[int, int] = {}
-        latest = float("inf")
+        latest = float(start[-1]) - self._backlog if self.foresight else float("inf")
         for index in range(len(built.loads) - 1, -1, -1):
             load = built.loads[index]
             latest = min(latest, float(start[load.need])) - load.cycles * DMA_SLACK

@@ -10,7 +10,8 @@ from tpumlir_core.ir import Array, Module
 from tpumlir_sophgo.cost import Chip
 from tpumlir_sophgo.kernel import KernelRegistry
 from tpumlir_sophgo.schedule.graph import Graph
-from tpumlir_sophgo.schedule.program import Program, schedule
+from tpumlir_sophgo.schedule.program import Program
+from tpumlir_sophgo.schedule.search import schedule
 from tpumlir_sophgo.testing.cmodel import Machine
 
 
