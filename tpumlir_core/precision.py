@@ -1,19 +1,22 @@
 """Which operations keep F32 in a mode of 16 bits, and why: the tables below, of operations by name without dialect.
 
 Besides, an element-wise operation whose users all keep F32 keeps it too: what goes into a sum of squares, what keeps a divisor
-from zero. And so does what the target cannot do in the mode.
+from zero. And so does what the target cannot do in the mode, and, in F16, what a calibration table shows to be too large.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tpumlir_core.ir import ElementType, Module, Operation, Value
 from tpumlir_core.lowering import KEPT
-from tpumlir_core.plugins.extension_points import LoweringOptions, Target
+from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Target
 
 STORED: Mapping[str, ElementType] = {"F16": ElementType.F16, "BF16": ElementType.BF16}
 """Mode -> how it stores tensors, for the modes of 16 bits."""
+
+LARGEST_F16 = 65504.0
+"""The largest finite F16 number."""
 
 FULL_RANGE = frozenset({"Exp", "Sinh", "Cosh", "Tan", "Pow", "Pow2", "Pow3", "Div", "Reciprocal", "Rsqrt", "CumSum", "Variance"})
 """Results or intermediate sums beyond 65504, the largest F16 number, or below 6e-8, the smallest, are usual."""
@@ -55,16 +58,25 @@ def storage_modes(module: Module, target: Target, options: LoweringOptions) -> d
         if operation.opcode in KEPT:
             continue
         named = options.modes.get(operation.name)
-        modes[operation] = named or _default_mode(operation, target, options.mode, modes, outputs)
+        modes[operation] = named or _default_mode(operation, target, options, modes, outputs)
     return modes
 
 
-def _default_mode(operation: Operation, target: Target, mode: str, modes: Mapping[Operation, str], outputs: set[Value]) -> str:
+def _default_mode(
+    operation: Operation, target: Target, options: LoweringOptions, modes: Mapping[Operation, str], outputs: set[Value]
+) -> str:
+    mode = options.mode
     if mode not in STORED:
         return mode
     if keeps_f32(operation) or _serves_f32(operation, modes, outputs) or target.supports(operation, mode) is not None:
         return "F32"
-    return mode
+    return mode if mode != "F16" or fits_f16((*operation.operands, *operation.results), options.calibration) else "F32"
+
+
+def fits_f16(values: Sequence[Value | None], ranges: Mapping[str, CalibratedRange]) -> bool:
+    """Whether values stay below the largest F16 number, as far as their ranges tell."""
+    known = [ranges[value.name] for value in values if value is not None and value.name in ranges]
+    return all(max(one.threshold, -one.low, one.high) <= LARGEST_F16 for one in known)
 
 
 def _serves_f32(operation: Operation, modes: Mapping[Operation, str], outputs: set[Value]) -> bool:

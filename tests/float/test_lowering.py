@@ -12,7 +12,7 @@ from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.ir import Array, ElementType, Module, Operation, top
 from tpumlir_core.ir.storage import to_real
-from tpumlir_core.plugins.extension_points import LoweringOptions
+from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions
 from tpumlir_core.precision import keeps_f32
 from tpumlir_core.stages import Session
 from tpumlir_float.lowering import FloatQuantizer
@@ -97,3 +97,32 @@ def test_reductions_that_do_not_grow_may_be_rounded() -> None:
     kept = {mode: keeps_f32(graph.op(top.Reduce, x, axes=(1,), keepdims=True, mode=mode).owner)  # type: ignore[arg-type]
             for mode in ("ReduceMax", "ReduceMean", "ReduceSum", "ReduceL2")}
     assert kept == {"ReduceMax": False, "ReduceMean": False, "ReduceSum": True, "ReduceL2": True}
+
+
+def scores(factor: float) -> tuple[Module, dict[str, Array]]:
+    graph = Graph()
+    x = graph.input(2, 10)
+    large = graph.op(top.MulConst, x, const_val=factor)
+    module = graph.module(graph.op(top.Softmax, large, axis=1, beta=1.0))
+    return module, {x.name: np.linspace(-1, 1, 20, dtype=np.float32).reshape(2, 10)}
+
+
+def test_softmax_of_scores_beyond_f16_gives_numbers() -> None:
+    module, inputs = scores(1e6)
+    name = module.function.outputs[0].name
+    found = SophgoExecutor().run(lower(module, "F16"), inputs)[name]
+    # the first row is negative: one score is the largest; in the second nine are beyond the largest number, and alike
+    expected = np.zeros((2, 10))
+    expected[0, 9] = 1
+    expected[1, 1:] = 1 / 9
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_what_the_table_shows_to_be_beyond_f16_keeps_f32() -> None:
+    module, inputs = scores(1e6)
+    expected = NumpyInterpreter().run(module, inputs)
+    name = module.function.outputs[0].name
+    ranges = {key: CalibratedRange(float(np.abs(value).max()), float(value.min()), float(value.max())) for key, value in expected.items()}
+    lowered = lower(module, "F16", calibration=ranges)
+    assert by_kind(lowered)["MulConst"].output.type.element is F32
+    np.testing.assert_allclose(SophgoExecutor().run(lowered, inputs)[name], expected[name], atol=1e-6)

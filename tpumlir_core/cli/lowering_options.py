@@ -22,7 +22,7 @@ def lowering_options(command: Decorated) -> Decorated:
     """The options that ``take_lowering_options`` and ``take_fusion`` read."""
     for option in reversed(
         (
-            click.option("--calibration-table", type=FILE, help="Ranges of the tensors, for INT8; `tpumlir calibrate` makes it."),
+            click.option("--calibration-table", type=FILE, help="Ranges of the tensors, from `tpumlir calibrate`: for INT8, and F16."),
             click.option("--quantize-table", type=FILE, help="Lines `NAME MODE`: operations that get another mode than --quantize."),
             click.option("--asymmetric", is_flag=True, help="INT8 with zero points."),
             click.option("--quant-input", is_flag=True, help="Inputs keep the type of the compiled network, without a cast."),

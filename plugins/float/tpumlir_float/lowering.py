@@ -16,6 +16,7 @@ from tpumlir_core.lowering import KEPT, prepare_for, to_tpu
 from tpumlir_core.plugins.extension_points import LoweringOptions, Quantizer, Target
 from tpumlir_core.precision import STORED, storage_modes
 from tpumlir_core.storage_lowering import Storage, StorageLowering
+from tpumlir_float.overflow import keep_probabilities_finite
 
 
 class FloatQuantizer(Quantizer):
@@ -29,6 +30,7 @@ class FloatQuantizer(Quantizer):
         if options.mode == "F32" and not options.modes:
             return to_tpu(module, target.name, options.mode)
         modes = storage_modes(module, target, options)
+        keep_probabilities_finite(module, modes)
         lowering = StorageLowering(module)
         for operation in module.function.operations:
             if operation.opcode in KEPT:
