@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tpumlir_core.api import save_artifact
 from tpumlir_core.errors import InputError
-from tpumlir_core.files import read_npz, write_bytes, write_npz, write_through
+from tpumlir_core.files import read_npz, write_bytes, write_npz, write_parts, write_through
+from tpumlir_core.plugins.extension_points import Artifact
 
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "deep/name": np.zeros((0, 4), np.int8), "scalar": np.float64(2.5)}
 
@@ -65,6 +68,24 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         write_through(path, half)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("out.bin", b"before")]
+
+
+@pytest.mark.parametrize("content", [b"head and tail", [b"head", memoryview(b" and "), b"", b"tail"]])
+def test_a_compiled_file_may_come_in_parts(tmp_path: Path, content: bytes | list[bytes | memoryview]) -> None:
+    artifact = Artifact(content)
+    save_artifact(artifact, tmp_path / "out.bin")
+    assert (artifact.size, artifact.data, (tmp_path / "out.bin").read_bytes()) == (13, b"head and tail", b"head and tail")
+
+
+def test_parts_that_end_too_soon_leave_what_was_there(tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"half"
+        raise ZeroDivisionError
+
+    (tmp_path / "out.bin").write_bytes(b"before")
+    with pytest.raises(ZeroDivisionError):
+        write_parts(tmp_path / "out.bin", parts())
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("out.bin", b"before")]
 
 

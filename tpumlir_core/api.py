@@ -33,7 +33,7 @@ from tpumlir_core.checks import (
 from tpumlir_core.evaluation import Best, Labelled, LayerLoss
 from tpumlir_core.evaluation.networks import open_networks
 from tpumlir_core.evaluation.runs import best_classes, losses
-from tpumlir_core.files import read_head, write_bytes, write_through
+from tpumlir_core.files import read_head, write_parts, write_through
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
 from tpumlir_core.lowering import check_options
@@ -270,7 +270,7 @@ def save_module(module: Module, path: Path) -> None:
 
 def save_artifact(artifact: Artifact, path: Path) -> None:
     """Write a compiled file."""
-    write_bytes(path, artifact.data)
+    write_parts(path, artifact.parts)
 
 
 def _run_module(module: Module, inputs: Mapping[str, Array], interpreter: str, dump_all: bool, session: Session) -> dict[str, Array]:

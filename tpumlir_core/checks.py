@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tpumlir_core.errors import CompareError, InputError
+from tpumlir_core.files import write_parts
 from tpumlir_core.ir import Array, ElementType, Module
 from tpumlir_core.ir.storage import to_real
 from tpumlir_core.plugins import EXECUTOR, INTERPRETER, RUNNER, PluginManager
@@ -136,7 +137,7 @@ def verify_artifact(
     """The compiled file's outputs, on the runner that knows it, against those expected."""
     with session.stage("verify compiled file", lowered.name), tempfile.TemporaryDirectory(prefix="tpumlir-") as folder:
         path = Path(folder) / "compiled"
-        path.write_bytes(artifact.data)
+        write_parts(path, artifact.parts)
         name, runner = require(RUNNER, "", path, session.plugins)
         with session.plugins.calling(RUNNER, name, "run"):
             ours = runner.run(path, verification.inputs)

@@ -65,6 +65,11 @@ def container_chip(head: bytes) -> str | None:
 
 def write_container(container: Container) -> bytes:
     """The file. Equal containers give equal bytes. Raises InternalError for a chip whose name does not fit."""
+    return b"".join(container_parts(container))
+
+
+def container_parts(container: Container) -> list[bytes | memoryview]:
+    """The same in parts that follow one another, of which the sections are some: nothing large is copied."""
     chip = container.chip.encode("ascii")
     if not 0 < len(chip) <= CHIP_BYTES:
         raise InternalError(f"a chip's name has 1 to {CHIP_BYTES} characters, not {container.chip!r}")
@@ -75,8 +80,10 @@ def write_container(container: Container) -> bytes:
         padding = -end % ALIGNMENT
         chunks += [bytes(padding), data]
         end += padding + len(data)
-    body = b"".join(chunks)
-    return _PREFIX.pack(MAGIC, chip) + _SUMS.pack(VERSION, zlib.crc32(body), len(header)) + body
+    checksum = 0
+    for chunk in chunks:
+        checksum = zlib.crc32(chunk, checksum)
+    return [_PREFIX.pack(MAGIC, chip), _SUMS.pack(VERSION, checksum, len(header)), *chunks]
 
 
 def read_container(data: bytes) -> Container:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +79,15 @@ def make_folder(path: Path) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file, whole or not at all."""
+    write_parts(path, [data])
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file of parts that follow one another, whole or not at all."""
 
     def write(target: Path) -> None:
-        target.write_bytes(data)
+        with target.open("wb") as file:
+            file.writelines(parts)
 
     write_through(path, write)
 

@@ -15,6 +15,7 @@ from typing import Any
 from tpumlir_core.ir import ElementType, Function, Module, Operation, Quantization, TensorType, Value
 from tpumlir_core.ir.operation import operation_class
 from tpumlir_core.ir.top import Weight
+from tpumlir_core.passes import EliminateDead
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class StorageLowering:
         return self._casts[key]
 
     def finish(self, chip: str, mode: str) -> Module:
-        """The module; conversions of outputs come last."""
+        """The module; conversions of outputs come last. The weights that others took the place of are gone."""
         outputs = []
         for value, storage in self._outputs.items():
             there = self._new[value]
@@ -114,7 +115,9 @@ class StorageLowering:
         found = dict(zip(self._outputs, outputs, strict=True))
         function = Function(old.name, self._operations, [found[value] for value in old.outputs])
         attributes = {**self._module.attributes, "module.state": "TPU_LOWERED", "module.chip": chip, "module.mode": mode}
-        return Module(self._module.name, function, self._module.weights, attributes)
+        module = Module(self._module.name, function, self._module.weights, attributes)
+        EliminateDead().run(module)
+        return module
 
     def _cast(self, value: Value, name: str, storage: Storage) -> Value:
         kind = operation_class("tpu.Cast")

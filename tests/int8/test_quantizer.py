@@ -128,6 +128,15 @@ def test_integers_where_they_do_and_floats_elsewhere(graph: Graph) -> None:
     assert [(v.name, v.type.element) for v in lowered.function.outputs] == [(name, ElementType.F32) for name in names]
 
 
+def test_weights_that_8_bit_forms_replace_are_gone(graph: Graph) -> None:
+    module, inputs = network(graph)
+    before = set(module.weights)
+    lowered = lower(module, ranges(module, inputs))
+    read = {v.name for op in lowered.function.operations for v in op.operands if v is not None}
+    assert set(lowered.weights) <= read
+    assert not set(lowered.weights) & before
+
+
 def test_maxima_and_moves_keep_the_scale_of_their_operand(graph: Graph) -> None:
     module, inputs = network(graph)
     lowered = lower(module, ranges(module, inputs))

@@ -145,6 +145,23 @@ def test_local_functions_are_inlined(tmp_path: Path) -> None:
     assert [o.opcode for o in module.function.operations] == ["top.Input", "top.Mul", "top.Exp"]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_large_weights_beside_local_functions(tmp_path: Path, dtype: type[np.floating]) -> None:
+    """More bytes than inlining carries along."""
+    x, w = real(1, 200), real(200, 200).astype(dtype)
+    nodes = [node("Cast", ["w"], ["f"]), node("MatMul", ["x", "f"], ["p"]), helper.make_node("Twice", ["p"], ["y"], domain="acme")]
+    nodes[0].attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+    model = model_of(nodes, {"x": x}, ["y"], {"w": w})
+    function = helper.make_function("acme", "Twice", ["a"], ["b"], [node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 17)])
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("acme", 1))
+    module = check(save(tmp_path / "m.onnx", model), {"x": x})
+    assert np.array_equal(next(module.weights[name] for name in module.weights), w.astype(np.float32))
+    model.graph.initializer[0].dims[0] = 201
+    with pytest.raises(InputError, match="initializer w: its data does not fill shape"):
+        OnnxFrontend().load(save(tmp_path / "m.onnx", model), ImportOptions())
+
+
 def test_integer_inputs_and_constants_stay_exact(tmp_path: Path) -> None:
     table, ids = real(9, 4), np.array([[1, 8, 3]], np.int64)
     path = save(tmp_path / "m.onnx", model_of([node("Gather", ["t", "ids"], ["y"])], {"ids": ids}, ["y"], {"t": table}))

@@ -53,6 +53,11 @@ def read_model(data: bytes | memoryview) -> Model:
 
 def write_model(model: Model) -> bytes:
     """The file of a model. Binaries with equal bytes are stored once. The same model gives the same bytes."""
+    return b"".join(model_parts(model))
+
+
+def model_parts(model: Model) -> list[bytes | memoryview]:
+    """The same in parts that follow one another, of which the model's binaries are some: nothing large is copied."""
     stored: dict[tuple[bool, int, bytes], list[tuple[bytes | memoryview, int]]] = {}
     chunks: list[bytes | memoryview] = []
     end = 0
@@ -80,4 +85,4 @@ def write_model(model: Model) -> bytes:
     if max(len(tables), end) >= 1 << 32:
         raise InputError(f"the bmodel's binaries are {end} bytes; its header counts up to 4 GiB: compile the network in parts")
     header = _HEADER.pack(MAGIC, HEADER_BYTES, len(tables), end).ljust(HEADER_BYTES, b"\0")
-    return b"".join((header, tables, *chunks))
+    return [header, tables, *chunks]

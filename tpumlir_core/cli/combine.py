@@ -20,16 +20,17 @@ def command(files: tuple[Path, ...], output: Path, as_json: bool) -> None:
 
     The runtime chooses the stage by the input shapes that it is given.
     """
-    from tpumlir_core.bmodel import combine, write_model
-    from tpumlir_core.files import check_output, write_bytes
+    from tpumlir_core.bmodel import combine, model_parts
+    from tpumlir_core.files import check_output, write_parts
 
     check_output(output)
     model = combine([read_compiled(file)[1] for file in files])
-    data = write_model(model)
-    write_bytes(output, data)
+    parts = model_parts(model)
+    size = sum(map(len, parts))
+    write_parts(output, parts)
     stages = {net.name or "": len(net.parameter) for net in model.net}
     if as_json:
-        print_json({"output": str(output), "bytes": len(data), "networks": [{"name": n, "stages": s} for n, s in stages.items()]})
+        print_json({"output": str(output), "bytes": size, "networks": [{"name": n, "stages": s} for n, s in stages.items()]})
         return
     listed = ", ".join(f"{name} ({count} stages)" if count > 1 else name for name, count in stages.items())
-    click.echo(f"{output}: {len(data):,} bytes, networks {listed}")
+    click.echo(f"{output}: {size:,} bytes, networks {listed}")

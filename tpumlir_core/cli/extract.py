@@ -18,18 +18,18 @@ from tpumlir_core.cli.output import print_json
 @json_option
 def command(file: Path, output: Path, as_json: bool) -> None:
     """Write every stage of every network of a bmodel FILE as a bmodel of its own: bm_net0_stage0.bmodel, ..."""
-    from tpumlir_core.bmodel import extract_all, write_model
-    from tpumlir_core.files import make_folder, write_bytes
+    from tpumlir_core.bmodel import extract_all, model_parts
+    from tpumlir_core.files import make_folder, write_parts
 
-    parts = extract_all(read_compiled(file)[1])
+    stages = extract_all(read_compiled(file)[1])
     make_folder(output)
     written: list[dict[str, Any]] = []
-    for stem, model in parts.items():
-        path, data = output / f"{stem}.bmodel", write_model(model)
-        write_bytes(path, data)
+    for stem, model in stages.items():
+        path, parts = output / f"{stem}.bmodel", model_parts(model)
+        write_parts(path, parts)
         stage = model.net[0].parameter[0]
         inputs = {tensor.name or "": list(tensor.shape[0].dim) if tensor.shape else [] for tensor in stage.input_tensor}
-        written.append({"output": str(path), "bytes": len(data), "network": model.net[0].name, "inputs": inputs})
+        written.append({"output": str(path), "bytes": sum(map(len, parts)), "network": model.net[0].name, "inputs": inputs})
     if as_json:
         print_json({"file": str(file), "outputs": written})
         return

@@ -25,7 +25,7 @@ def session(values: dict[str, Any]) -> Session:
 
 def print_artifact(artifact: Artifact, path: Path, as_json: bool, run: Session) -> None:
     """Where the compiled file is, how large, how long each stage took, and what hooks add to that."""
-    size = len(artifact.data)
+    size = artifact.size
     facts = {"output": str(path), "bytes": size, **artifact.facts}
     sections = run.hooks.report_sections(path, facts)
     if as_json:

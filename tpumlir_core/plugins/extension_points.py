@@ -180,10 +180,29 @@ class Quantizer(ABC):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A compiled network: the bytes of its file, facts about it (JSON-able) and stage timings in seconds."""
+    """A compiled network: its file, facts about it (JSON-able) and stage timings in seconds.
 
-    data: bytes
+    ``content``: the bytes of the file, or parts of them that follow one another: networks are mostly weights, which a target that
+    joined them to the rest would have in memory twice.
+    """
+
+    content: bytes | Sequence[bytes | memoryview]
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> Sequence[bytes | memoryview]:
+        """The bytes of the file, in parts that follow one another."""
+        return [self.content] if isinstance(self.content, bytes) else self.content
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return sum(map(len, self.parts))
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the file, joined."""
+        return self.content if isinstance(self.content, bytes) else b"".join(self.content)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -110,10 +111,12 @@ class Graph:
     outputs: list[str] = field(default_factory=list)
 
 
-def read_graph(proto: Any, opsets: Mapping[str, int], folder: Path | None, nesting: int = 0) -> Graph:
+def read_graph(
+    proto: Any, opsets: Mapping[str, int], folder: Path | None, data: Mapping[str, bytes] = MappingProxyType({}), nesting: int = 0
+) -> Graph:
     """The graph of a ``GraphProto``. Raises InputError for whatever is broken in it.
 
-    Only the main graph's initializers may lie in other files, in ``folder``.
+    Only the main graph's initializers may lie in other files, in ``folder``; ``data`` has the bytes of those that were taken out.
     """
     if nesting > _MAX_NESTING:
         raise InputError(f"graph {proto.name}: sub-graphs are nested more than {_MAX_NESTING} deep")
@@ -121,7 +124,7 @@ def read_graph(proto: Any, opsets: Mapping[str, int], folder: Path | None, nesti
     for tensor in proto.initializer:
         if not tensor.name or tensor.name in graph.initializers:
             raise InputError(f"graph {proto.name}: initializer name '{tensor.name}' is empty or used twice")
-        graph.initializers[tensor.name] = decode(tensor, folder)
+        graph.initializers[tensor.name] = decode(tensor, folder, data.get(tensor.name))
     if proto.sparse_initializer:
         raise InputError(f"graph {proto.name}: sparse initializers are not supported; store them dense")
     names: set[str] = set()
@@ -194,7 +197,7 @@ def _attribute(proto: Any, node: str, opsets: Mapping[str, int], nesting: int) -
     if proto.type == AttributeProto.TENSOR:
         return decode(proto.t, None)
     if proto.type == AttributeProto.GRAPH:
-        return read_graph(proto.g, opsets, None, nesting + 1)
+        return read_graph(proto.g, opsets, None, nesting=nesting + 1)
     if proto.type in (AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING):
         value = helper.get_attribute_value(proto)
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -12,6 +12,8 @@ from tpumlir_onnx.graph import DEFAULT_DOMAINS, Graph, read_graph
 OLDEST_OPSET = 7
 SUFFIXES = (".onnx",)
 _MAX_FUNCTION_DEPTH = 4
+_SMALL = 1 << 16
+"""Bytes of an initializer that stay with a model while it is inlined; shapes and axes, which types may depend on, are smaller."""
 
 
 def read_proto(path: Path) -> Any:
@@ -100,9 +102,25 @@ def opset_versions(proto: Any) -> dict[str, int]:
     return versions
 
 
+def _take_data(proto: Any) -> dict[str, bytes]:
+    """Take the bytes of large initializers out of a model, by name: inlining copies it as a whole, four times over."""
+    large = [tensor for tensor in proto.graph.initializer if len(tensor.raw_data) > _SMALL]
+    data = {tensor.name: tensor.raw_data for tensor in large}
+    for tensor in large:
+        tensor.ClearField("raw_data")
+    return data
+
+
 def read_model(path: Path, known: Collection[str]) -> tuple[Any, Graph]:
     """The protobuf of a model file, functions inlined, and its graph. ``known`` operators stay whole. Raises InputError."""
     proto = read_proto(path)
     opset_versions(proto)
-    proto = inlined(proto, known)
-    return proto, read_graph(proto.graph, opset_versions(proto), path.parent)
+    data: dict[str, bytes] = {}
+    if proto.functions or _composite_operators(proto, known):
+        data = _take_data(proto)
+        proto = inlined(proto, known)
+    graph = read_graph(proto.graph, opset_versions(proto), path.parent, data)
+    for tensor in proto.graph.initializer:
+        if tensor.name in data:
+            tensor.raw_data = data[tensor.name]
+    return proto, graph

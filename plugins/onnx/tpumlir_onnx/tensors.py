@@ -20,11 +20,11 @@ PLAIN = frozenset(
 """Element types that stay as they are."""
 
 
-def decode(tensor: Any, folder: Path | None) -> Array:
+def decode(tensor: Any, folder: Path | None, raw: bytes | None = None) -> Array:
     """The array of a ``TensorProto``; 16-bit floats are widened to float32.
 
-    ``folder`` is where external data may lie; None refuses external data. Raises InputError for a tensor whose size,
-    type or data is wrong.
+    ``folder`` is where external data may lie; None refuses external data. ``raw``: its bytes, where they were taken out. Raises
+    InputError for a tensor whose size, type or data is wrong.
     """
     from onnx import TensorProto, numpy_helper
 
@@ -37,7 +37,7 @@ def decode(tensor: Any, folder: Path | None) -> Array:
     if tensor.data_location == TensorProto.EXTERNAL:
         return _plain(_external(tensor, name, shape, folder), name)
     try:
-        array = numpy_helper.to_array(tensor)
+        array = numpy_helper.to_array(tensor) if raw is None else np.frombuffer(raw, _dtype(tensor)).reshape(shape)
     except (ValueError, TypeError, KeyError, MemoryError, AttributeError) as error:
         raise InputError(f"initializer {name}: its data does not fill shape {list(shape)} ({error})") from None
     if array.shape != shape:
@@ -53,9 +53,13 @@ def _plain(array: Array, name: str) -> Array:
     return array
 
 
-def _external(tensor: Any, name: str, shape: tuple[int, ...], folder: Path | None) -> Array:
+def _dtype(tensor: Any) -> np.dtype[Any]:
     from onnx import helper
 
+    return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+
+
+def _external(tensor: Any, name: str, shape: tuple[int, ...], folder: Path | None) -> Array:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     if folder is None:
@@ -67,7 +71,7 @@ def _external(tensor: Any, name: str, shape: tuple[int, ...], folder: Path | Non
         raise InputError(f"initializer {name}: external data '{location}' lies outside the model's folder; move it there")
     if not path.is_file():
         raise InputError(f"initializer {name}: external data file '{location}' does not exist beside the model")
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    dtype = _dtype(tensor)
     needed = math.prod(shape) * dtype.itemsize
     try:
         offset = int(entries.get("offset", "0"))

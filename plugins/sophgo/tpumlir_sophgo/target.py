@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tpumlir_core.bmodel import MADE_BY, BmodelNet, BmodelTensor, CommandStreams, write_bmodel
+from tpumlir_core.bmodel import MADE_BY, BmodelNet, BmodelTensor, CommandStreams, build_model, model_parts
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import ElementType, Module, Operation, Value
 from tpumlir_core.ir.operator import Operator
@@ -101,11 +101,11 @@ class SophgoTarget(Target):
         groups = self.streams(program.emitter)
         self.check(program, groups)
         checked = time.perf_counter()
-        data = write_bmodel([self._net(module, program, groups)])
-        facts = self._facts(program, data)
+        parts = model_parts(build_model([self._net(module, program, groups)]))
+        facts = self._facts(program, sum(map(len, parts)))
         packaged = time.perf_counter()
         facts["seconds"] = {"schedule": scheduled - started, "check": checked - scheduled, "package": packaged - checked}
-        return Artifact(data, facts)
+        return Artifact(parts, facts)
 
     def check(self, program: Program, groups: Sequence[CommandStreams]) -> None:
         """Re-read the encoded streams. Raises InternalError where an address or a dependency is wrong."""
@@ -130,14 +130,14 @@ class SophgoTarget(Target):
             program.memory_bytes, tuple(groups), notes={NOTE: layers.note(), **provenance, **preprocess_note(module)},
         )
 
-    def _facts(self, program: Program, data: bytes) -> dict[str, Any]:
+    def _facts(self, program: Program, file_bytes: int) -> dict[str, Any]:
         commands = program.emitter.commands
         return {
             "chip": self.name,
             "instructions": {engine.name.lower(): sum(c.engine is engine for c in commands) for engine in Engine},
             "constant_bytes": len(program.constants),
             "memory_bytes": program.memory_bytes,
-            "file_bytes": len(data),
+            "file_bytes": file_bytes,
         }
 
 

@@ -193,9 +193,9 @@ class Scheduler:
     def emit(self) -> Program:
         """Build the constants, assign global memory, emit all commands."""
         offsets = self._constants()
-        emission, memory_base, used = self._emission(offsets, self.chip.arch.global_base + self._pool.size)
+        emission, memory_base, used = self._emission(offsets, self.chip.arch.global_base + len(self._pool.image))
         return Program(
-            emission.emitter, self._pool.bytes(), self.chip.arch.global_base, memory_base, used, emission.addresses, self.graph.root
+            emission.emitter, self._pool.image, self.chip.arch.global_base, memory_base, used, emission.addresses, self.graph.root
         )
 
     def _emission(self, offsets: dict[int, int], end: int) -> tuple[Emission, int, int]:

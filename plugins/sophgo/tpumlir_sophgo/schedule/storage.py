@@ -12,11 +12,13 @@ from tpumlir_sophgo.arch import align
 
 @dataclass
 class ConstantPool:
-    """Bytes that are loaded with the network; equal blobs are stored once. Offsets are from the pool's start."""
+    """Bytes that are loaded with the network; equal blobs are stored once. Offsets are from the pool's start.
+
+    ``image`` has the blobs, each from a multiple of ``unit`` on. It grows with them, so that no blob has to be kept beside it.
+    """
 
     unit: int = 256
-    size: int = 0
-    blobs: list[tuple[int, np.ndarray[Any, np.dtype[np.uint8]]]] = field(default_factory=list)
+    image: bytearray = field(default_factory=bytearray)
     _known: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, data: np.ndarray[Any, np.dtype[Any]]) -> int:
@@ -25,19 +27,10 @@ class ConstantPool:
         key = _digest(raw)
         offset = self._known.get(key)
         if offset is None:
-            offset = self._known[key] = self.size
-            self.blobs.append((offset, raw))
-            self.size = align(self.size + len(raw), self.unit)
+            offset = self._known[key] = len(self.image)
+            self.image += raw.data
+            self.image += bytes(-len(raw) % self.unit)
         return offset
-
-    def bytes(self) -> bytearray:
-        """The pool's image; the pool is empty afterwards, so that nothing lies in memory twice."""
-        image = bytearray(self.size)
-        view = memoryview(image)
-        while self.blobs:
-            offset, blob = self.blobs.pop()
-            view[offset : offset + len(blob)] = blob.data
-        return image
 
 
 def _digest(raw: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
