@@ -82,7 +82,7 @@ class ConvertingFrontend(Frontend):
     def run_each(self, path: Path, samples: Iterable[Mapping[str, Array]], options: ImportOptions) -> Iterator[dict[str, Array]]:
         module = self.load(path, options)
         with named(path):
-            arguments = self.examine(path, options)
+            arguments = self.examine(path.absolute(), options)
             for batch in _batches(samples):
                 yield from self._run(module, batch, arguments)
 
@@ -91,7 +91,7 @@ class ConvertingFrontend(Frontend):
         files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in self.files(path, options)]
         origin = (tuple(files), dataclasses.replace(options, preprocess=None))
         if self._last is None or self._last.origin != origin:
-            arguments = self.examine(path, options)
+            arguments = self.examine(path.absolute(), options)
             with tempfile.TemporaryDirectory(prefix="tpumlir-") as folder:
                 answer = call(self.framework, f"{self.child}:convert", {**arguments, "folder": folder}, Path(folder))
                 self._last = _Conversion(origin, answer["file"], (Path(folder) / answer["file"]).read_bytes())

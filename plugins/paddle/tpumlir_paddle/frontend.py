@@ -37,7 +37,7 @@ class PaddleFrontend(ConvertingFrontend):
     def examine(self, path: Path, options: ImportOptions) -> Mapping[str, Any]:
         model = find_model(path, options.model_data)
         check(model)
-        return {"model": str(model.program), "weights": str(model.weights or "")}
+        return {"model": str(model.program), "weights": str(model.weights.absolute()) if model.weights else ""}
 
     def passed_on(self, options: ImportOptions) -> ImportOptions:
         """All: paddle2onnx leaves shapes open and keeps every tensor, so the ONNX frontend fixes and cuts."""
