@@ -65,7 +65,8 @@ def compile(
 ) -> Artifact:
     """Everything in one step: a source model, or a Top module in .mlir, to the bytes of the chip's file.
 
-    A source model is read by the frontend that recognizes it, unless one is named. With ``calibration`` the ranges come from its samples, in place of those in ``lowering``.
+    A source model is read by the frontend that recognizes it, unless one is named. With ``calibration`` the ranges come from its
+    samples, in place of those in ``lowering``.
     """
     session = session or Session()
     expected: dict[str, Array] | None = None

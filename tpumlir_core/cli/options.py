@@ -101,7 +101,8 @@ def import_options(command: Decorated) -> Decorated:
 
 def frontend_option(command: Decorated) -> Decorated:
     """``--frontend NAME``."""
-    return click.option("--frontend", default="", help="Read a source model with this frontend instead of the one that recognizes it.")(command)
+    text = "Read a source model with this frontend instead of the one that recognizes it."
+    return click.option("--frontend", default="", metavar="NAME", help=text)(command)
 
 
 def print_after_option(command: Decorated) -> Decorated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -49,7 +50,7 @@ class Framework:
             return Path(sys.executable)
         here = f"pip install '{self.distribution}[{isolation.EXTRA}]'"
         apart = f"tpumlir plugins install {self.distribution} --isolated"
-        raise UnsupportedError(f"it takes {self.name} to read this, and there is no module {absent[0]}: {here}, or apart from here: {apart}")
+        raise UnsupportedError(f"it takes {self.name}, and there is no module {absent[0]}: {here}, or apart from here: {apart}")
 
 
 def call(framework: Framework, function: str, arguments: Mapping[str, Any], folder: Path | None = None) -> Any:
@@ -104,10 +105,8 @@ def _run(command: list[str], framework: Framework, scratch: Path, folder: Path) 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process, and what it may have started."""
     if hasattr(os, "killpg"):
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
     elif process.poll() is None:
         process.kill()
     process.wait()

@@ -73,7 +73,8 @@ class ConvertingFrontend(Frontend):
             converted = self._converted(path, options)
             file = Path(folder) / converted.name
             file.write_bytes(converted.content)
-            inner = dataclasses.replace(self.passed_on(options), model_data=None, bare_names=True, name=options.name or (path.name if path.is_dir() else path.stem))
+            name = options.name or (path.name if path.is_dir() else path.stem)
+            inner = dataclasses.replace(self.passed_on(options), model_data=None, bare_names=True, name=name)
             return _load(self._reader(), file, inner)
 
     def run(self, path: Path, inputs: Mapping[str, Array], options: ImportOptions) -> dict[str, Array]:

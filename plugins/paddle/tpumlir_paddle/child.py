@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 OPSET = 17
+_FLAG = "FLAGS_enable_pir_api"
 _PREFIX = "p2o."
 _OLD = ".pdmodel"
 _STEM = "model"
@@ -55,7 +56,8 @@ def run(model: str, weights: str, folder: str, samples: Sequence[str], wanted: S
             inputs = [archive[f"i{index}"] for index in range(len(archive.files))]
         arrays = program.run(inputs, targets)
         files.append(str(Path(folder) / f"result{number}.npz"))
-        np.savez(files[-1], **{f"t{index}": np.asarray(array) for index, array in enumerate(arrays)})
+        named: dict[str, Any] = {f"t{index}": np.asarray(array) for index, array in enumerate(arrays)}
+        np.savez(files[-1], **named)
     return {"tensors": names, "files": files}
 
 
@@ -64,7 +66,7 @@ class _Program:
 
     def __init__(self, model: str, weights: str, folder: Path) -> None:
         self.old = model.endswith(_OLD)
-        os.environ["FLAGS_enable_pir_api"] = "0" if self.old else "1"  # read when paddle is imported
+        os.environ.update({_FLAG: "0" if self.old else "1"})  # read when paddle is imported
         import paddle
 
         paddle.enable_static()
@@ -97,9 +99,10 @@ class _Program:
             steps.load_parameter(self._translated)
             steps.save_program(self._translated, stem)
         weights = f"{stem}.pdiparams"
-        data: bytes = exporter.export(
-            f"{stem}.json", weights if Path(weights).exists() else "", OPSET, True, False, False, True, True, {}, "onnxruntime", "", "", False
-        )
+        given = weights if Path(weights).exists() else ""
+        # Positions, for it has no names: may choose a newer opset, is silent, checks nothing, experimental operators, optimizes.
+        choices = (True, False, False, True, True, {}, "onnxruntime", "", "", False)
+        data: bytes = exporter.export(f"{stem}.json", given, OPSET, *choices)
         if not data:
             raise Refused("paddle2onnx cannot convert this model")
         return data

@@ -18,8 +18,11 @@ REFUSED = frozenset(
 _FEED, _FETCH = "feed", "fetch"
 _LOD_TENSOR = 7
 _MOST_DIMENSIONS = 16
-# Short names in PIR's JSON: of its dialects, and of the operation that stands for a weight (paddle 3.3.1, measured).
-_PARAMETER, _PIR_ELEMENTS = "p", {"t_bool": 0, "t_i16": 1, "t_i32": 2, "t_i64": 3, "t_f16": 4, "t_f32": 5, "t_f64": 6, "t_ui8": 20, "t_i8": 21}
+# What PIR's JSON calls the operation that stands for a weight, and element types (paddle 3.3.1, measured).
+_PARAMETER = "p"
+_PIR_ELEMENTS = {
+    "t_bool": 0, "t_i16": 1, "t_i32": 2, "t_i64": 3, "t_f16": 4, "t_f32": 5, "t_f64": 6, "t_ui8": 20, "t_i8": 21, "t_bf16": 22,
+}  # fmt: skip
 
 
 def check(model: Model) -> None:

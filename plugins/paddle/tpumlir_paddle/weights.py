@@ -54,9 +54,10 @@ def _stored(path: Path) -> Iterator[Tensor]:
                 raise InputError(f"the weights {path} are damaged at byte {file.tell() - _HEAD.size}")
             description = Message(file.read(length), f"the weights {path}")
             tensor = Tensor(description.integer(1, -1), tuple(description.integers(2)))
-            if tensor.element not in BYTES_OF or min(tensor.shape, default=0) < 0:
+            width = BYTES_OF.get(description.integer(1, -1))
+            if width is None or min(tensor.shape, default=0) < 0:
                 raise InputError(f"the weights {path} are damaged at byte {file.tell()}")
-            end = file.tell() + math.prod(tensor.shape) * BYTES_OF[tensor.element]
+            end = file.tell() + math.prod(tensor.shape) * width
             if end > size:
                 raise InputError(f"the weights {path} are cut off")
             file.seek(end)

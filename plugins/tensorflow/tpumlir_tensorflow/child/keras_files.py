@@ -14,29 +14,27 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 LARGEST_CONFIG = 1 << 26
 """Bytes of the largest description of layers that is read."""
 MODELS = frozenset(("Functional", "Model", "Sequential"))
-LAYERS = frozenset(
-    """
-    Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D AveragePooling2D
-    AveragePooling3D AvgPool1D AvgPool2D AvgPool3D BatchNormalization BatchNormalizationV1 Bidirectional CategoryEncoding CenterCrop Concatenate
-    Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Convolution1D Convolution2D Convolution2DTranspose Convolution3D
-    Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU EinsumDense Embedding Flatten GRU GRUCell
-    GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalAvgPool2D GlobalMaxPool2D
-    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization GroupQueryAttention Identity InputLayer LSTM LSTMCell
-    LayerNormalization LeakyReLU Masking MaxPool1D MaxPool2D MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum
-    MultiHeadAttention Multiply Normalization PReLU Permute RMSNormalization RNN ReLU RepeatVector Rescaling Reshape Resizing
-    SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D
-    SpectralNormalization StackedRNNCells Subtract ThresholdedReLU TimeDistributed UnitNormalization UpSampling1D UpSampling2D
-    UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
-    """.split()
-)
-HELPERS = frozenset(
-    """
-    Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer LecunNormal LecunUniform Ones Orthogonal
-    OrthogonalInitializer RandomNormal RandomUniform STFT TruncatedNormal VarianceScaling Zeros L1 L1L2 L2 OrthogonalRegularizer
-    MaxNorm MinMaxNorm NonNeg UnitNorm DTypePolicy Policy PolicyV1 FloatDTypePolicy QuantizedDTypePolicy __keras_tensor__ __tuple__ __numpy__
-    __tensor__ __slice__ __ellipsis__ TensorShape
-    """.split()
-)
+_LAYERS = """
+Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D AveragePooling2D
+AveragePooling3D AvgPool1D AvgPool2D AvgPool3D BatchNormalization BatchNormalizationV1 Bidirectional CategoryEncoding CenterCrop
+Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Convolution1D Convolution2D Convolution2DTranspose
+Convolution3D Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU EinsumDense Embedding Flatten
+GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalAvgPool2D
+GlobalMaxPool2D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization GroupQueryAttention Identity InputLayer
+LSTM LSTMCell LayerNormalization LeakyReLU Masking MaxPool1D MaxPool2D MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D Maximum
+Minimum MultiHeadAttention Multiply Normalization PReLU Permute RMSNormalization RNN ReLU RepeatVector Rescaling Reshape Resizing
+SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D
+SpectralNormalization StackedRNNCells Subtract ThresholdedReLU TimeDistributed UnitNormalization UpSampling1D UpSampling2D
+UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
+"""
+LAYERS = frozenset(_LAYERS.split())
+_HELPERS = """
+Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer LecunNormal LecunUniform Ones Orthogonal
+OrthogonalInitializer RandomNormal RandomUniform STFT TruncatedNormal VarianceScaling Zeros L1 L1L2 L2 OrthogonalRegularizer MaxNorm
+MinMaxNorm NonNeg UnitNorm DTypePolicy Policy PolicyV1 FloatDTypePolicy QuantizedDTypePolicy __keras_tensor__ __tuple__ __numpy__
+__tensor__ __slice__ __ellipsis__ TensorShape
+"""
+HELPERS = frozenset(_HELPERS.split())
 """Classes that describe layers: initializers, regularizers, constraints, types."""
 _FUNCTION, _CODE = "function", ("Lambda", "__lambda__")
 _OWN = ("keras", "builtins", "tensorflow", "tensorflow.python", "tf_keras")

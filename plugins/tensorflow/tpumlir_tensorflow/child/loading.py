@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ from tpumlir_tensorflow.child.network import DANGEROUS, STORING, Network, Port, 
 
 SERVING, DEFAULT = "serve", "serving_default"
 _INITIALIZER = "__saved_model_init_op"
-_RESTORING = frozenset(
-    ("AssignVariableOp", "Assign", "Const", "Identity", "NoOp", "Pack", "Placeholder", "PlaceholderWithDefault", "RestoreV2", "Reshape", "Cast")
-)
+_RESTORING_OPERATIONS = "AssignVariableOp Assign Const Identity NoOp Pack Placeholder PlaceholderWithDefault RestoreV2 Reshape Cast"
+_RESTORING = frozenset(_RESTORING_OPERATIONS.split())
 """What restoring variables takes, besides the variables themselves and calls of functions."""
 _VARIABLES = frozenset(("VarHandleOp", "VariableV2", "Variable", "StatefulPartitionedCall", "PartitionedCall"))
 
@@ -118,11 +118,14 @@ def _keras(path: Path) -> Network:
     specs = [tf.TensorSpec(given.shape, given.dtype, name=given.name) for given in model.inputs]
     function = tf.function(lambda *tensors: tf.nest.flatten(model(tensors[0] if len(specs) == 1 else list(tensors), training=False)))
     frozen = convert_to_constants.convert_variables_to_constants_v2(function.get_concrete_function(*specs))
-    names = [model.inputs[index].name for index in range(len(specs))]
-    inputs = [Port(tensor.name, name, tensor.dtype.as_numpy_dtype, _shape(tensor)) for tensor, name in zip(frozen.inputs, names, strict=True)]
-    called = _unique(list(model.output_names), len(frozen.outputs))
-    outputs = [Port(tensor.name, name, tensor.dtype.as_numpy_dtype, _shape(tensor)) for tensor, name in zip(frozen.outputs, called, strict=True)]
-    return Network(frozen.graph.as_graph_def(), tuple(inputs), tuple(outputs))
+    inputs = _keras_ports(frozen.inputs, [given.name for given in model.inputs])
+    return Network(frozen.graph.as_graph_def(), inputs, _keras_ports(frozen.outputs, list(model.output_names)))
+
+
+def _keras_ports(tensors: Sequence[Any], names: list[str]) -> tuple[Port, ...]:
+    """Tensors of a function as inputs or outputs."""
+    called = zip(tensors, _unique(names, len(tensors)), strict=True)
+    return tuple(Port(tensor.name, name, tensor.dtype.as_numpy_dtype, _shape(tensor)) for tensor, name in called)
 
 
 def _unique(names: list[str], count: int) -> list[str]:

@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-DANGEROUS = frozenset(
-    (
-        "PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "PrintV2", "ImmutableConst", "Save", "SaveSlices",
-        "WholeFileReader", "WholeFileReaderV2", "TextLineReader", "TextLineReaderV2", "FixedLengthRecordReader", "FixedLengthRecordReaderV2",
-        "TFRecordReader", "TFRecordReaderV2", "IdentityReader", "IdentityReaderV2", "LMDBReader", "DebugIdentity", "DebugIdentityV2",
-        "DebugIdentityV3", "DebugNanCount", "DebugNumericSummary", "DebugNumericSummaryV2", "RpcCall", "RpcClient", "RpcServer", "Rpc", "TryRpc",
-        "Send", "Recv", "_Send", "_Recv", "DataServiceDataset", "TextLineDataset", "TFRecordDataset", "FixedLengthRecordDataset", "FileSystemSetConfiguration",
-    )
-)  # fmt: skip
+_DANGEROUS = """
+PyFunc PyFuncStateless EagerPyFunc ReadFile WriteFile MatchingFiles PrintV2 ImmutableConst Save SaveSlices WholeFileReader
+WholeFileReaderV2 TextLineReader TextLineReaderV2 FixedLengthRecordReader FixedLengthRecordReaderV2 TFRecordReader TFRecordReaderV2
+IdentityReader IdentityReaderV2 LMDBReader DebugIdentity DebugIdentityV2 DebugIdentityV3 DebugNanCount DebugNumericSummary
+DebugNumericSummaryV2 RpcCall RpcClient RpcServer Rpc TryRpc Send Recv _Send _Recv DataServiceDataset TextLineDataset
+TFRecordDataset FixedLengthRecordDataset FileSystemSetConfiguration
+"""
+DANGEROUS = frozenset(_DANGEROUS.split())
 """Operations that call Python, or reach files or the network: no part of a network, and dangerous in a file from elsewhere."""
 STORING = frozenset(("SaveV2", "MergeV2Checkpoints", "RestoreV2", "Restore", "RestoreSlice", "ShardedFilename", "ShardedFilespec"))
 """Operations that every SavedModel has to store and restore its variables; an output must not need them."""
