@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tpumlir_core.errors import InputError, PluginError
-from tpumlir_core.plugins.distributions import canonical, read_head
+from tpumlir_core.plugins.distributions import canonical, installed_version, read_head
 
 EXTRA = "framework"
 """The extra that a distribution names the requirements of its environment with."""
@@ -57,6 +58,14 @@ def environments(variables: Mapping[str, str] | None = None) -> Path:
     raise InputError(f"there is no place for environments: set HOME or {FOLDER_VARIABLE}")
 
 
+def _folder(distribution: str) -> Path:
+    """Where the environment of a distribution lies. Raises InputError for what is no name of one."""
+    name = canonical(distribution)
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise InputError(f"{distribution}: not the name of a distribution")
+    return environments() / name
+
+
 def requirements(distribution: str) -> tuple[str, ...]:
     """What an installed distribution's extra asks for on this machine, sorted; () where it has none, or is not installed."""
     from packaging.requirements import InvalidRequirement, Requirement
@@ -78,10 +87,21 @@ def requirements(distribution: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def unmet(lines: Sequence[str]) -> list[str]:
+    """Those of some requirements that this environment does not meet."""
+    from packaging.requirements import Requirement
+
+    def met(needed: Requirement) -> bool:
+        version = installed_version(needed.name)
+        return version is not None and needed.specifier.contains(version, prereleases=True)
+
+    return [line for line in lines if not met(Requirement(line))]
+
+
 def find(distribution: str) -> Isolated | None:
     """The environment of a distribution; None where there is none, or a half made one."""
     try:
-        return _read(environments() / canonical(distribution))
+        return _read(_folder(distribution))
     except InputError:
         return None
 
@@ -114,7 +134,7 @@ def make(distribution: str, python: str = "") -> Isolated:
     wanted = requirements(distribution)
     if not wanted:
         raise PluginError(f"{distribution} has no extra {EXTRA!r}: it needs no environment of its own")
-    folder = environments() / distribution
+    folder = _folder(distribution)
     remove(distribution)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +156,7 @@ def make(distribution: str, python: str = "") -> Isolated:
 
 def remove(distribution: str) -> bool:
     """Remove the environment of a distribution, half made or not; whether there was one."""
-    folder = environments() / canonical(distribution)
+    folder = _folder(distribution)
     if not folder.exists():
         return False
     (folder / _RECORD).unlink(missing_ok=True)

@@ -101,7 +101,7 @@ class _Program:
         weights = f"{stem}.pdiparams"
         given = weights if Path(weights).exists() else ""
         # Positions, for it has no names: may choose a newer opset, is silent, checks nothing, experimental operators, optimizes.
-        choices = (True, False, False, True, True, {}, "onnxruntime", "", "", False)
+        choices: tuple[Any, ...] = (True, False, False, True, True, {}, "onnxruntime", "", "", False)
         data: bytes = exporter.export(f"{stem}.json", given, OPSET, *choices)
         if not data:
             raise Refused("paddle2onnx cannot convert this model")
