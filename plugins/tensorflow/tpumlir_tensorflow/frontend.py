@@ -9,7 +9,7 @@ from typing import Any
 
 from tpumlir_core.conversion import ConvertingFrontend, Framework
 from tpumlir_core.errors import InputError
-from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_core.plugins.extension_points import Example, ImportOptions
 from tpumlir_tensorflow.files import Kind, files_of, find_model, kind_of
 from tpumlir_tensorflow.graphs import check_frozen_graph, check_saved_model
 from tpumlir_tensorflow.keras_container import check_hdf5, check_keras
@@ -59,3 +59,8 @@ class TensorFlowFrontend(ConvertingFrontend):
     def passed_on(self, options: ImportOptions) -> ImportOptions:
         """Shapes are fixed and the graph is cut before it is converted, where that lets more be folded."""
         return replace(options, input_shapes=(), input_names=(), output_names=())
+
+    def examples(self, folder: Path) -> Sequence[Example]:
+        from tpumlir_tensorflow.examples import write_example
+
+        return [write_example(folder / "example.pb")]
