@@ -39,7 +39,7 @@ from tpumlir_core.ir.text import read_module, write_module
 from tpumlir_core.lowering import check_options
 from tpumlir_core.passes import Canonicalize, FusePreprocess, run_passes, run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
-from tpumlir_core.plugins.choice import quantizer_for, recognize, require, unknown
+from tpumlir_core.plugins.choice import quantizer_for, recognize, require, source_frontend
 from tpumlir_core.plugins.extension_points import Artifact, CalibratedRange, ImportOptions, LoweringOptions
 from tpumlir_core.plugins.operators import operator_plugins
 from tpumlir_core.plugins.provenance import made_by
@@ -58,20 +58,22 @@ def compile(
     lowering: LoweringOptions = LoweringOptions(),
     fuse: FusePreprocess | None = None,
     calibration: Calibration | None = None,
+    frontend: str = "",
     print_after: Collection[str] = (),
     verification: Verification | None = None,
     session: Session | None = None,
 ) -> Artifact:
     """Everything in one step: a source model, or a Top module in .mlir, to the bytes of the chip's file.
 
-    With ``calibration`` the ranges come from its samples, in place of those in ``lowering``.
+    A source model is read by the frontend that recognizes it, unless one is named. With ``calibration`` the ranges come from its
+    samples, in place of those in ``lowering``.
     """
     session = session or Session()
     expected: dict[str, Array] | None = None
-    if model.suffix == TEXT_SUFFIX:
+    if model.suffix == TEXT_SUFFIX and not frontend:
         module = open_module(model, options=options, session=session)
     else:
-        module, computed = _import(model, options, "", print_after, verification, session)
+        module, computed = _import(model, options, frontend, print_after, verification, session)
         expected = outputs_of(module, computed) if verification is not None else None
     if calibration is not None:
         if verification is not None and expected is None:
@@ -99,7 +101,7 @@ def _import(
     model: Path, options: ImportOptions, frontend: str, print_after: Collection[str], verification: Verification | None, session: Session
 ) -> tuple[Module, dict[str, Array]]:
     """The optimized module and, where there is something to verify, every tensor as the source framework computed it."""
-    name, reader = require(FRONTEND, frontend, model, session.plugins)
+    name, reader = source_frontend(frontend, model, options, session.plugins)
     options = dataclasses.replace(options, operators=session.operators)
     with session.stage("import", str(model)), session.plugins.calling(FRONTEND, name, "load"):
         module = reader.load(model, options)
@@ -200,6 +202,7 @@ def run(
     inputs: Mapping[str, Array] | Sample,
     *,
     runner: str = "",
+    frontend: str = "",
     options: ImportOptions = ImportOptions(),
     dump_all: bool = False,
     session: Session | None = None,
@@ -207,9 +210,11 @@ def run(
     """What a file computes: a module in .mlir by an interpreter, a compiled file by a runner, a source model by its frontend.
 
     ``inputs``: arrays by name, or files, of which images become inputs as ``options`` or else .mlir says. ``runner`` names the
-    runner, or the interpreter of .mlir. Outputs by name; with ``dump_all`` every tensor there is.
+    runner, or the interpreter of .mlir, ``frontend`` that of a source model. Outputs by name; with ``dump_all`` every tensor there is.
     """
     session = session or Session()
+    if frontend:
+        return _run_source(file, inputs, frontend, options, dump_all, session)
     if file.suffix == TEXT_SUFFIX:
         module = open_module(file, options=options, session=session)
         arrays = _arrays(inputs, lambda: input_specs(module))
@@ -220,7 +225,7 @@ def run(
         arrays = _arrays(inputs, lambda: compiled_specs(file, options.preprocess))
         with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
             return device.run(file, arrays)
-    return _run_source(file, inputs, options, dump_all, session)
+    return _run_source(file, inputs, "", options, dump_all, session)
 
 
 def evaluate(
@@ -280,12 +285,9 @@ def _run_module(module: Module, inputs: Mapping[str, Array], interpreter: str, d
 
 
 def _run_source(
-    file: Path, inputs: Mapping[str, Array] | Sample, options: ImportOptions, dump_all: bool, session: Session
+    file: Path, inputs: Mapping[str, Array] | Sample, frontend: str, options: ImportOptions, dump_all: bool, session: Session
 ) -> dict[str, Array]:
-    known = recognize(FRONTEND, file, session.plugins)
-    if known is None:
-        raise unknown(file, session.plugins, RUNNER, FRONTEND)
-    name, reader = known
+    name, reader = source_frontend(frontend, file, options, session.plugins, RUNNER)
     options = dataclasses.replace(options, operators=session.operators)
     with session.stage("run source", str(file)), session.plugins.calling(FRONTEND, name, "run"):
         fed = _arrays(inputs, lambda: input_specs(reader.load(file, options), options.preprocess))

@@ -12,6 +12,7 @@ from tpumlir_core.cli.lowering_options import lowering_options, take_fusion, tak
 from tpumlir_core.cli.options import (
     FILE,
     check_passes,
+    frontend_option,
     import_options,
     json_option,
     plugin_option,
@@ -28,6 +29,7 @@ from tpumlir_core.cli.preprocess_options import preprocess_options
 @click.option("-o", "--output", type=FILE, required=True, help="The compiled file.")
 @click.option("--chip", required=True, help="The target, as `tpumlir plugins list` names it.")
 @click.option("--quantize", default="F32", show_default=True, help="F32, F16, BF16 or INT8; what the quantizers and the chip have.")
+@frontend_option
 @import_options
 @preprocess_options
 @print_after_option
@@ -36,7 +38,9 @@ from tpumlir_core.cli.preprocess_options import preprocess_options
 @verification_options
 @plugin_option
 @json_option
-def command(model: Path, output: Path, chip: str, quantize: str, print_after: tuple[str, ...], as_json: bool, **rest: Any) -> None:
+def command(
+    model: Path, output: Path, chip: str, quantize: str, frontend: str, print_after: tuple[str, ...], as_json: bool, **rest: Any
+) -> None:
     """Compile MODEL (a source model or .mlir) for a chip."""
     from tpumlir_core import api
     from tpumlir_core.cli.report import print_artifact, session
@@ -57,6 +61,7 @@ def command(model: Path, output: Path, chip: str, quantize: str, print_after: tu
         lowering=lowering,
         fuse=take_fusion(rest),
         calibration=calibration,
+        frontend=frontend,
         print_after=print_after,
         verification=take_verification(rest),
         session=run,

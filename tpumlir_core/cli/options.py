@@ -91,11 +91,18 @@ def import_options(command: Decorated) -> Decorated:
             text_option("--input-shapes", read_shapes, "SHAPES", "One shape per input: '[[1,3,224,224]]'."),
             text_option("--input-types", read_words, "NAMES", "One element type per input: float32,int32."),
             text_option("--output-names", read_words, "NAMES", "Cut the network at these tensors: a,b."),
+            text_option("--input-names", read_words, "NAMES", "Begin the network at these tensors, in place of its inputs."),
             click.option("--model-data", type=FILE, help="File with the weights, where the format has two."),
         )
     ):
         command = option(command)
     return command
+
+
+def frontend_option(command: Decorated) -> Decorated:
+    """``--frontend NAME``."""
+    text = "Read a source model with this frontend instead of the one that recognizes it."
+    return click.option("--frontend", default="", metavar="NAME", help=text)(command)
 
 
 def print_after_option(command: Decorated) -> Decorated:
@@ -150,6 +157,7 @@ def take_import_options(values: dict[str, Any]) -> ImportOptions:
         input_shapes=values.pop("input_shapes"),
         input_types=values.pop("input_types"),
         output_names=values.pop("output_names"),
+        input_names=values.pop("input_names"),
         model_data=values.pop("model_data"),
         name=values.pop("model_name"),
         **take_preprocess(values),

@@ -92,12 +92,49 @@ def doctor(as_json: bool) -> int:
     plugins = manager.plugins()
     sick = [plugin for plugin in plugins if plugin.health not in (Health.OK, Health.DISABLED)]
     lacking = _lacking()
+    frameworks = framework_states(plugins)
+    damaged = [state for state in frameworks if state["fault"]]
     if as_json:
-        print_json({"healthy": not (sick or lacking), "required": lacking, "plugins": [facts_of(plugin) for plugin in plugins]})
+        healthy = not (sick or lacking or damaged)
+        facts = [facts_of(plugin) for plugin in plugins]
+        print_json({"healthy": healthy, "required": lacking, "plugins": facts, "frameworks": frameworks})
     else:
         _print_plugins(plugins)
-        click.echo(f"{len(plugins)} plugins, {len(sick)} with a fault{f'; {lacking}' if lacking else ''}")
-    return 1 if sick or lacking else 0
+        for state in frameworks:
+            click.echo(f"framework of {state['distribution']}: {state['place']}{': ' if state['fault'] else ''}{state['fault']}")
+        more = f", {len(damaged)} environments with a fault" if damaged else ""
+        click.echo(f"{len(plugins)} plugins, {len(sick)} with a fault{more}{f'; {lacking}' if lacking else ''}")
+    return 1 if sick or lacking or damaged else 0
+
+
+def framework_states(plugins: list[Plugin]) -> list[dict[str, str]]:
+    """Where the framework of each distribution is that converts with one: its isolated environment, this environment, or nowhere.
+
+    ``fault``: what is wrong with an isolated environment, also one that is left over.
+    """
+    from tpumlir_core.plugins import isolation
+    from tpumlir_core.plugins.distributions import canonical
+
+    environments = {one.distribution: one for one in isolation.find_all()}
+    distributions = {canonical(plugin.candidate.distribution) for plugin in plugins} | set(environments)
+    states = []
+    for name in sorted(distributions):
+        if name in environments:
+            one = environments[name]
+            states.append({"distribution": name, "place": str(one.folder), "fault": isolation.fault(one)})
+        elif needed := isolation.requirements(name):
+            states.append({"distribution": name, "place": _place(name, needed), "fault": ""})
+    return states
+
+
+def _place(distribution: str, needed: tuple[str, ...]) -> str:
+    from tpumlir_core.plugins import isolation
+
+    absent = isolation.unmet(needed)
+    if not absent:
+        return "this environment"
+    here, apart = f"pip install '{distribution}[{isolation.EXTRA}]'", f"tpumlir plugins install {distribution} --isolated"
+    return f"not installed ({', '.join(absent)}): {here}, or apart from here: {apart}"
 
 
 def _lacking() -> str:

@@ -10,6 +10,7 @@ import click
 from tpumlir_core.cli.options import (
     FILE,
     check_passes,
+    frontend_option,
     import_options,
     json_option,
     plugin_option,
@@ -24,7 +25,7 @@ from tpumlir_core.cli.preprocess_options import preprocess_options
 @click.command("transform")
 @click.argument("model", type=FILE)
 @click.option("--mlir", "output", type=FILE, required=True, help="The .mlir to write; its weights come beside it.")
-@click.option("--frontend", default="", help="Read MODEL with this frontend instead of the one that recognizes it.")
+@frontend_option
 @import_options
 @preprocess_options
 @print_after_option

@@ -15,7 +15,7 @@ from tpumlir_core.ir.storage import to_real
 from tpumlir_core.ir.text import read_module
 from tpumlir_core.ir.top import Input
 from tpumlir_core.plugins import EXECUTOR, FRONTEND, INTERPRETER, RUNNER
-from tpumlir_core.plugins.choice import recognize, require, unknown
+from tpumlir_core.plugins.choice import recognize, require, source_frontend
 from tpumlir_core.plugins.extension_points import ImportOptions
 from tpumlir_core.preprocess import InputSpec, Preprocess, compiled_specs, input_specs, record_preprocess, recorded_preprocess
 from tpumlir_core.stages import Session
@@ -108,10 +108,7 @@ def open_compiled_network(
 
 def open_source_network(path: Path, options: ImportOptions, preprocess: Preprocess, session: Session) -> Network:
     """A source model, by its own framework."""
-    known = recognize(FRONTEND, path, session.plugins)
-    if known is None:
-        raise unknown(path, session.plugins, RUNNER, FRONTEND)
-    name, reader = known
+    name, reader = source_frontend("", path, options, session.plugins, RUNNER)
     options = dataclasses.replace(options, operators=session.operators)
     with session.plugins.calling(FRONTEND, name, "load"):
         module = reader.load(path, options)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from tpumlir_core.errors import InputError, PluginFault
 from tpumlir_core.files import read_head
-from tpumlir_core.plugins.extension_points import Frontend, Quantizer, Runner, Target
+from tpumlir_core.plugins.extension_points import Frontend, ImportOptions, Quantizer, Runner, Target
 from tpumlir_core.plugins.health import Health
-from tpumlir_core.plugins.kinds import QUANTIZER, Kind
+from tpumlir_core.plugins.kinds import FRONTEND, QUANTIZER, Kind
 from tpumlir_core.plugins.manager import PluginManager
 
 Reader = TypeVar("Reader", Frontend, Runner, Target)
@@ -18,15 +18,36 @@ Reader = TypeVar("Reader", Frontend, Runner, Target)
 
 def recognize(kind: Kind[Reader], path: Path, plugins: PluginManager) -> tuple[str, Reader] | None:
     """The first plugin of a kind, by name, that knows the file; None when none does. One that fails here knows it not."""
-    head = read_head(path)
+    return next(_knowing(kind, path, plugins), None)
+
+
+def recognize_source(path: Path, plugins: PluginManager) -> tuple[str, Frontend] | None:
+    """The frontend that knows the file or folder; None when none does. Raises InputError when several do."""
+    found = list(_knowing(FRONTEND, path, plugins))
+    if len(found) > 1:
+        names = [name for name, _ in found]
+        raise InputError(f"{path}: the frontends {' and '.join(names)} both know this file; choose one, as in --frontend {names[0]}")
+    return found[0] if found else None
+
+
+def _knowing(kind: Kind[Reader], path: Path, plugins: PluginManager) -> Iterator[tuple[str, Reader]]:
+    folder = path.is_dir()
+    head = b"" if folder else read_head(path)
     for name, extension in plugins.load_all(kind):
+        if folder and not _reads_folders(extension):
+            continue
         try:
             with plugins.calling(kind, name, "recognizes"):
-                if extension.recognizes(path, head):
-                    return name, extension
+                known = extension.recognizes(path, head)
         except PluginFault as fault:
             plugins.turn(plugins.find(kind, name), Health.BROKEN, str(fault))
-    return None
+            continue
+        if known:
+            yield name, extension
+
+
+def _reads_folders(extension: object) -> bool:
+    return isinstance(extension, Frontend) and extension.reads_folders
 
 
 def require(kind: Kind[Reader], name: str, path: Path, plugins: PluginManager) -> tuple[str, Reader]:
@@ -39,11 +60,29 @@ def require(kind: Kind[Reader], name: str, path: Path, plugins: PluginManager) -
     return found
 
 
+def source_frontend(
+    name: str, path: Path, options: ImportOptions, plugins: PluginManager, *asked: Kind[Any]
+) -> tuple[str, Frontend]:
+    """The frontend called ``name``, or with "" the one that knows the model; it can do what ``options`` ask for.
+
+    Raises PluginError or InputError with what there is, also of the other kinds that were ``asked`` for it.
+    """
+    found = (name, plugins.get(FRONTEND, name)) if name else recognize_source(path, plugins)
+    if found is None:
+        raise unknown(path, plugins, *asked, FRONTEND)
+    if path.is_dir() and not found[1].reads_folders:
+        raise InputError(f"{path}: it is a folder, and the frontend {found[0]} reads files only")
+    if options.input_names and not found[1].cuts_inputs:
+        raise InputError(f"{path}: the frontend {found[0]} cannot begin a network at other inputs than its own (--input-names)")
+    return found
+
+
 def unknown(path: Path, plugins: PluginManager, *kinds: Kind[Any]) -> InputError:
     """The error for a file that no plugin of these kinds knows, with the plugins there are and their health."""
     asked = " and no ".join(kind.name for kind in kinds)
+    what = "folder" if path.is_dir() else "file"
     states = "; ".join(f"{kind.name}s: {', '.join(_states(kind, plugins)) or 'none, install one'}" for kind in kinds)
-    return InputError(f"{path}: no {asked} knows this file ({states})")
+    return InputError(f"{path}: no {asked} knows this {what} ({states})")
 
 
 def _states(kind: Kind[Any], plugins: PluginManager) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Array, Module, Operation
@@ -28,15 +28,20 @@ class ImportOptions:
     """What the user says about a source model.
 
     ``input_shapes``: one shape per input, in input order, or () to take the model's own. ``output_names``: cut the network
-    at these tensors. ``model_data``: a second file with the weights, where the format has one. ``preprocess``: how images become
-    inputs, which the core records in all of them, or in those at the positions ``preprocess_inputs``, from 0. ``operators``: the
-    custom operators to look up, as ``domain::type``, what the frontend does not know itself.
+    at these tensors. ``input_names``: begin it at these, which are its inputs then in place of its own; only frontends that say
+    ``cuts_inputs`` are given any. ``model_data``: a second file with the weights, where the format has one. ``bare_names``: call
+    results what the file calls its tensors and nothing more; for files that a converter made, whose names are the original's.
+    ``preprocess``: how images become inputs, which the core records in all of them, or in those at the positions
+    ``preprocess_inputs``, from 0. ``operators``: the custom operators to look up, as ``domain::type``, what the frontend does not
+    know itself.
     """
 
     input_shapes: tuple[tuple[int, ...], ...] = ()
     input_types: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
+    input_names: tuple[str, ...] = ()
     model_data: Path | None = None
+    bare_names: bool = False
     name: str = ""
     preprocess: Preprocess | None = None
     preprocess_inputs: frozenset[int] = frozenset()
@@ -53,11 +58,19 @@ class Example:
 
 
 class Frontend(ABC):
-    """Reads a source format into a Top module."""
+    """Reads a source format into a Top module.
+
+    ``reads_folders``: a model may be a folder; others are never asked about one. ``cuts_inputs``: ``load`` and ``run`` heed
+    ``ImportOptions.input_names``.
+    """
+
+    reads_folders: ClassVar[bool] = False
+    cuts_inputs: ClassVar[bool] = False
 
     @abstractmethod
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Whether a file looks like this format, by its first bytes (up to 4096) and its suffix. Must be cheap."""
+        """Whether a file looks like this format, by its first bytes (up to 4096; none of a folder) and its suffix. Must be cheap,
+        and go by what the file holds wherever that can tell: when two frontends say yes, the user has to choose."""
 
     @abstractmethod
     def load(self, path: Path, options: ImportOptions) -> Module:

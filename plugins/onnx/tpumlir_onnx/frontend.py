@@ -26,6 +26,8 @@ _SECOND_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
 class OnnxFrontend(Frontend):
     """Reads ``.onnx`` files, opset 7 to the newest that the installed onnx package knows."""
 
+    cuts_inputs = True
+
     def recognizes(self, path: Path, head: bytes) -> bool:
         """By the suffix, or by the first fields of a ModelProto: ir_version, then its producer, graph or opsets."""
         if path.suffix.lower() in SUFFIXES:
@@ -65,12 +67,11 @@ def known_operators() -> frozenset[str]:
 
 def import_graph(graph: Graph, options: ImportOptions, name: str) -> tuple[Module, Importer]:
     """The Top module of a graph, and the importer that knows which value each ONNX tensor became."""
-    importer = Importer(CONVERTERS, operators=options.operators)
+    wanted = tensor_names(graph, options.output_names) or list(graph.outputs)
+    graph = begun_at(graph, options.input_names, wanted)
+    importer = Importer(CONVERTERS, operators=options.operators, bare_names=options.bare_names)
     _add_inputs(importer, graph.inputs, options)
-    outputs = list(options.output_names) or list(graph.outputs)
-    wanted = _tensor_names(graph, options.output_names) if options.output_names else outputs
-    cut = _needed(graph, wanted)
-    importer.add_graph(cut)
+    importer.add_graph(_needed(graph, wanted))
     importer.check_supported()
     return importer.module(name, [importer.value(output) for output in wanted], "ONNX"), importer
 
@@ -87,7 +88,30 @@ def _add_inputs(importer: Importer, inputs: Sequence[GraphInput], options: Impor
         importer.add_input(declared.name, shape, declared.dtype, element)
 
 
-def _tensor_names(graph: Graph, names: Sequence[str]) -> list[str]:
+def begun_at(graph: Graph, names: Sequence[str], outputs: Sequence[str]) -> Graph:
+    """What computes the ``outputs`` from the tensors of these names (none: the graph as it is), its inputs in place of its own.
+
+    What was no input before is of float32 and any shape. Raises InputError where other inputs are needed still.
+    """
+    if not names:
+        return graph
+    wanted = tensor_names(graph, names)
+    own = {given.name: given for given in graph.inputs}
+    inputs = [own.get(name) or GraphInput(name, np.dtype(np.float32), None) for name in wanted]
+    if len(set(wanted)) < len(wanted) or graph.initializers.keys() & set(wanted):
+        raise InputError(f"input names {', '.join(names)}: each must be a tensor that is computed, named once")
+    begun = _needed(graph, outputs, frozenset(wanted))
+    used = {name for node in begun.nodes for name in used_names(node)} | set(outputs)
+    lacking = sorted((used & own.keys()) - set(wanted))
+    if lacking:
+        raise InputError(f"the network that begins at {', '.join(names)} needs the input {lacking[0]} too; name it among them")
+    again = [str(node) for node in begun.nodes if not set(wanted).isdisjoint(node.outputs)]
+    if again:
+        raise InputError(f"{again[0]}: the network cannot begin at one of its results and compute another of them")
+    return Graph(graph.name, begun.nodes, graph.initializers, inputs, list(outputs))
+
+
+def tensor_names(graph: Graph, names: Sequence[str]) -> list[str]:
     """ONNX tensor names of outputs given as such, or as ours (tensor name, underscore, operator)."""
     known = {i.name: i.name for i in graph.inputs} | {name: name for name in graph.initializers}
     for node in graph.nodes:
@@ -99,13 +123,13 @@ def _tensor_names(graph: Graph, names: Sequence[str]) -> list[str]:
     return [known[name] for name in names]
 
 
-def _needed(graph: Graph, wanted: Sequence[str]) -> Graph:
-    """The graph with only the nodes that its outputs need."""
-    needed = set(wanted)
+def _needed(graph: Graph, wanted: Sequence[str], given: frozenset[str] = frozenset()) -> Graph:
+    """The graph with only the nodes that its outputs need, where the tensors ``given`` need nothing."""
+    needed = set(wanted) - given
     nodes = []
     for node in reversed(graph.nodes):
         if needed.intersection(node.outputs):
-            needed.update(used_names(node))
+            needed.update(name for name in used_names(node) if name not in given)
             nodes.append(node)
     return Graph(graph.name, nodes[::-1], graph.initializers, graph.inputs, list(wanted))
 

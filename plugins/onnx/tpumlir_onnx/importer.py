@@ -28,8 +28,15 @@ _FAULTS_OF_A_NODE = (ArithmeticError, LookupError, MemoryError, TypeError, Value
 class Importer(TopBuilder):
     """The state of one import: ONNX tensor name -> Top value or constant, numpy type of each, and the function so far."""
 
-    def __init__(self, converters: Mapping[str, Converter], reserved: Sequence[str] = (), operators: OperatorSet | None = None) -> None:
+    def __init__(
+        self,
+        converters: Mapping[str, Converter],
+        reserved: Sequence[str] = (),
+        operators: OperatorSet | None = None,
+        bare_names: bool = False,
+    ) -> None:
         super().__init__(reserved, operators)
+        self._bare_names = bare_names
         self.constants: dict[str, Array] = {}
         self.values: dict[str, Value] = {}
         self.dtypes: dict[str, np.dtype[Any]] = {}
@@ -111,7 +118,7 @@ class Importer(TopBuilder):
             self._failed.update(node.outputs)
             return
         operands = [self.value(name) if name else None for name in node.inputs]
-        outputs = [f"{output or node.label}_{node.op_type}" for output in node.outputs]
+        outputs = [self._name(output or node.label) for output in node.outputs]
         operation = self.add_custom(kind, FRONTEND, operands, node.attributes, outputs)
         self.custom[node.outputs] = operation
         for name, value in zip(node.outputs, operation.results, strict=False):
@@ -205,14 +212,18 @@ class Importer(TopBuilder):
 
     def emit_many(self, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> list[Value]:
         """Append an operation with one result for each output of the node."""
-        return self.add_many([f"{output}_{self._node.op_type}" for output in self._node.outputs], kind, operands, **attributes)
+        return self.add_many([self._name(output) for output in self._node.outputs], kind, operands, **attributes)
 
     def constant_result(self, label: str, array: Array) -> Value:
         """A Weight that belongs to the node at work."""
         return self.weight(f"{self._stem()}_{label}", array)
 
     def _stem(self) -> str:
-        return f"{self._node.outputs[0]}_{self._node.op_type}"
+        return self._name(self._node.outputs[0])
+
+    def _name(self, output: str) -> str:
+        """What the result of the node at work is called that ONNX calls ``output``."""
+        return output if self._bare_names else f"{output}_{self._node.op_type}"
 
     # --- element types ----------------------------------------------------------------------------------------------
     def _bind(self, name: str, value: Value, dtype: np.dtype[Any]) -> None:

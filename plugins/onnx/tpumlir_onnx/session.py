@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tpumlir_core.errors import InputError, PluginError, UnsupportedError
 from tpumlir_core.ir import Array
 from tpumlir_core.ir.operator import Operator
 from tpumlir_core.plugins.extension_points import ImportOptions
-from tpumlir_onnx.frontend import cast_inputs, import_graph, known_operators
+from tpumlir_onnx.frontend import begun_at, cast_inputs, import_graph, known_operators, tensor_names
 from tpumlir_onnx.graph import Graph, Node, used_names
 from tpumlir_onnx.importer import Importer
 from tpumlir_onnx.model import read_model
@@ -27,7 +28,7 @@ _IR_VERSION = 10
 
 def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) -> dict[str, Array]:
     """Name in the Top module -> array, as onnxruntime computes it; floats and booleans as float32."""
-    proto, graph = read_model(path, known_operators())
+    proto, graph, options = _read(path, options)
     module, importer = import_graph(graph, options, "network")
     feeds = cast_inputs(graph, importer, inputs)
     produced = {output for node in graph.nodes for output in node.outputs if output}
@@ -47,7 +48,7 @@ def run_source(path: Path, inputs: Mapping[str, Array], options: ImportOptions) 
 
 def run_source_each(path: Path, samples: Iterable[Mapping[str, Array]], options: ImportOptions) -> Iterator[dict[str, Array]]:
     """The outputs in the Top module, by name, for each sample; the model is read once, and optimized by onnxruntime."""
-    proto, graph = read_model(path, known_operators())
+    proto, graph, options = _read(path, options)
     module, importer = import_graph(graph, options, "network")
     outputs = {value.name for value in module.function.outputs}
     names = {onnx_name: value.name for onnx_name, value in importer.values.items() if value.name in outputs}
@@ -59,6 +60,30 @@ def run_source_each(path: Path, samples: Iterable[Mapping[str, Array]], options:
     for inputs in samples:
         arrays = session.run(cast_inputs(graph, importer, inputs), list(names))
         yield {names[name]: _plain(array) for name, array in zip(names, arrays, strict=True)}
+
+
+def _read(path: Path, options: ImportOptions) -> tuple[Any, Graph, ImportOptions]:
+    """The protobuf of a model and its graph, both begun where the options say, and the options that are left."""
+    proto, graph = read_model(path, known_operators())
+    if not options.input_names:
+        return proto, graph, options
+    graph = begun_at(graph, options.input_names, tensor_names(graph, options.output_names) or graph.outputs)
+    return _begun_at(proto, graph), graph, replace(options, input_names=())
+
+
+def _begun_at(proto: Any, graph: Graph) -> Any:
+    """The model with the inputs and the nodes of ``graph`` only."""
+    from onnx import ModelProto, helper
+
+    model = ModelProto()
+    model.CopyFrom(proto)
+    kept = {node.outputs for node in graph.nodes}
+    nodes = [node for node in proto.graph.node if tuple(node.output) in kept]
+    del model.graph.node[:], model.graph.input[:]
+    model.graph.node.extend(nodes)
+    types = {given.name: helper.np_dtype_to_tensor_dtype(given.dtype) for given in graph.inputs}
+    model.graph.input.extend(helper.make_tensor_value_info(i.name, types[i.name], i.shape and list(i.shape)) for i in graph.inputs)
+    return model
 
 
 def _run_with_custom(model: Any, graph: Graph, importer: Importer, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,0 +1,1 @@
+"""tpumlir plugin: Paddle inference models, read by way of paddle2onnx."""

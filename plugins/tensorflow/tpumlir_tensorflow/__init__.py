@@ -1,0 +1,1 @@
+"""tpumlir plugin: TensorFlow and Keras models, read by way of tf2onnx."""
