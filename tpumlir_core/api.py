@@ -270,9 +270,9 @@ def open_module(path: Path, *, options: ImportOptions = ImportOptions(), session
     return module
 
 
-def save_module(module: Module, path: Path) -> None:
-    """Write .mlir and, beside it, the weights."""
-    write_through(path, lambda place: write_module(module, place))
+def save_module(module: Module, path: Path, weights: str = "") -> None:
+    """Write .mlir and, beside it, the weights, in a file called ``weights`` ("": after the .mlir)."""
+    write_through(path, lambda place: write_module(module, place, weights))
 
 
 def save_artifact(artifact: Artifact, path: Path) -> None:

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from tpumlir_compat.comparison import Options, compare_all, most_alike, report, verdict
 from tpumlir_core.errors import CompareError
 from tpumlir_core.files import write_npz
 from tpumlir_core.ir import Array
-
-from tpumlir_compat.comparison import Options, compare_all, most_alike, report, verdict
 
 
 def save(path: Path, arrays: Mapping[str, Array]) -> None:

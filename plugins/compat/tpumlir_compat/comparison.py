@@ -149,8 +149,8 @@ def _details(target: Array, reference: Array, verbose: int, top: int = 10, toler
     if verbose > 1:
         yield "top-k:"
         yield " idx-t  target  idx-r  ref"
-        for i, j in zip(np.argsort(-target, kind="stable")[:top], np.argsort(-reference, kind="stable")[:top], strict=True):
-            yield f"  {i} {target[i]} {j} {reference[j]}"
+        largest = [np.argsort(-array.astype(np.float64), kind="stable")[:top] for array in (target, reference)]
+        yield from (f"  {i} {target[i]} {j} {reference[j]}" for i, j in zip(*largest, strict=True))
     if verbose > 2:
         yield "all-diffs:"
         yield " idx  target  ref"

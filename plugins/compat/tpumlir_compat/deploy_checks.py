@@ -7,6 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tpumlir_compat.checking import require, save
+from tpumlir_compat.deploy_names import Names
+from tpumlir_compat.inputs import read_inputs
+from tpumlir_compat.random_inputs import random_inputs
 from tpumlir_core import api
 from tpumlir_core.checks import DEFAULT_INTERPRETER, MODE_TOLERANCES, Verification, interpret, outputs_of
 from tpumlir_core.errors import InputError
@@ -15,11 +19,6 @@ from tpumlir_core.ir import Array, Module
 from tpumlir_core.preprocess import input_specs, is_sample_file
 from tpumlir_core.stages import Session
 from tpumlir_core.verify import DEFAULT_TOLERANCE
-
-from tpumlir_compat.checking import require, save
-from tpumlir_compat.deploy_names import Names
-from tpumlir_compat.inputs import read_inputs
-from tpumlir_compat.random_inputs import random_inputs
 
 COMPILED_TOLERANCE = (0.99, 0.90)
 MIXED_TOLERANCE = (0.98, 0.80)

@@ -13,12 +13,14 @@ _SYMMETRIES = ("INT8",)
 
 @dataclass(frozen=True)
 class Names:
-    """Files of one run. ``network``: the name of the network, which files of inputs and of the Top module begin with."""
+    """Files of one run. ``network``: the name of the network, which files of inputs and of the Top module begin with; ``mixed``:
+    with a table of modes."""
 
     network: str
     chip: str
     mode: str
     asymmetric: bool = False
+    mixed: bool = False
 
     def __post_init__(self) -> None:
         if Path(self.network).name != self.network:
@@ -33,6 +35,11 @@ class Names:
     def lowered(self) -> Path:
         """The lowered network."""
         return Path(f"{self.prefix}_tpu.mlir")
+
+    @property
+    def weights(self) -> str:
+        """Its weights, which lie beside it."""
+        return f"{self.prefix}_tpu{'_qtable' if self.mixed else ''}_weights.npz"
 
     @property
     def lowered_outputs(self) -> Path:

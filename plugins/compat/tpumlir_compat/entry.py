@@ -9,9 +9,8 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from tpumlir_core.errors import TpumlirError
-
 from tpumlir_compat.flags import Command
+from tpumlir_core.errors import TpumlirError
 
 DEBUG_VARIABLE = "TPUMLIR_DEBUG"
 INTERNAL_EXIT = 3

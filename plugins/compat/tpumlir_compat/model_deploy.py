@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tpumlir_core.errors import InputError, UnsupportedError
-
 from tpumlir_compat.deploy_flags import FLAGS
 from tpumlir_compat.entry import run
 from tpumlir_compat.flags import Command
+from tpumlir_core.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
+    from tpumlir_compat.deploy_checks import Checks
     from tpumlir_core.ir import Module
     from tpumlir_core.passes import FusePreprocess
     from tpumlir_core.stages import Session
-
-    from tpumlir_compat.deploy_checks import Checks
 
 COMMAND = Command("model_deploy.py", "A Top .mlir as a bmodel.", FLAGS)
 
@@ -30,13 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def act(values: Namespace) -> int:
     """Lower, write, check, compile, write, check. Raises CompareError where a check fails; what is written by then stays."""
+    from tpumlir_compat.deploy_checks import Checks
+    from tpumlir_compat.deploy_names import Names
     from tpumlir_core import api
     from tpumlir_core.files import check_output
     from tpumlir_core.plugins import TARGET
     from tpumlir_core.stages import Session
-
-    from tpumlir_compat.deploy_checks import Checks
-    from tpumlir_compat.deploy_names import Names
 
     output = Path(values.model)
     check_output(output)
@@ -44,10 +41,10 @@ def act(values: Namespace) -> int:
     session = Session()
     session.plugins.get(TARGET, values.chip)
     module = api.open_module(Path(values.mlir), session=session)
-    names = Names(module.name, values.chip, values.quantize, values.asymmetric)
+    names = Names(module.name, values.chip, values.quantize, values.asymmetric, bool(values.quantize_table))
     checks = Checks.of(values, module, names, session)
     lowered = _lower(values, module, fuse, checks, session)
-    api.save_module(lowered, names.lowered)
+    api.save_module(lowered, names.lowered, names.weights)
     print(f"Lowered to {names.lowered}")
     if values.not_gen_bmodel:
         return 0
@@ -73,11 +70,10 @@ def _fusion(values: Namespace) -> FusePreprocess | None:
 
 
 def _lower(values: Namespace, module: Module, fuse: FusePreprocess | None, checks: Checks, session: Session) -> Module:
+    from tpumlir_compat.deploy_options import lowering_options
     from tpumlir_core import api
     from tpumlir_core.lowering import check_options
     from tpumlir_core.passes import Canonicalize, run_passes
-
-    from tpumlir_compat.deploy_options import lowering_options
 
     options = lowering_options(values, module)
     check_options(module, options)

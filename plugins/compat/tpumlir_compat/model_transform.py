@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tpumlir_core.errors import InputError
-
 from tpumlir_compat import images
 from tpumlir_compat.entry import run
 from tpumlir_compat.flags import Command, Flag, acts, nothing, refused, switch
 from tpumlir_compat.values import shapes, tolerance, truth, words
+from tpumlir_core.errors import InputError
 
 if TYPE_CHECKING:
     from tpumlir_core.ir import Array, Module
@@ -38,7 +37,7 @@ FLAGS: tuple[Flag, ...] = (
     nothing("--cache_skip", "nothing is kept from run to run, each is checked", switch=True),
     acts("--tolerance", "least cosine and euclidean similarity with what the framework computes", read=tolerance, default=(0.99, 0.99)),
     acts("--excepts", "tensors that are not compared", read=words, default=()),
-    refused("--add_postprocess", "there are no post-processing layers on the host; compute it from the outputs", read=str.lower, default=""),
+    refused("--add_postprocess", "there are no layers on the host; compute it from the outputs", read=str.lower, default=""),
     refused("--pruning", "there is no pruning by a configuration file; prune the network in its framework", default=""),
     nothing("--onnx_sim", _OWN_PASSES, choices=("", "skip_fuse_bn"), default=""),
     nothing("--do_onnx_sim", _OWN_PASSES, read=bool, default=True),
@@ -85,11 +84,18 @@ def act(values: Namespace) -> int:
     session = Session()
     options = _options(values)
     module = _module(values, options, session)
-    api.save_module(module, output)
+    api.save_module(module, output, _weights(module))
     print(f"Mlir file generated:{output}")
     if checked:
         _check(values, module, options, session)
     return 0
+
+
+def _weights(module: Module) -> str:
+    """What the reference calls the file of the weights: after the network, not after the .mlir."""
+    if Path(module.name).name != module.name:
+        raise InputError(f"--model_name {module.name}: files cannot be named after it")
+    return f"{module.name}_{str(module.attributes.get('module.state', 'TOP_F32')).lower()}_all_weight.npz"
 
 
 def _options(values: Namespace) -> ImportOptions:
@@ -122,11 +128,10 @@ def _module(values: Namespace, options: ImportOptions, session: Session) -> Modu
 
 def _check(values: Namespace, module: Module, options: ImportOptions, session: Session) -> None:
     """What the result computes on the inputs, beside what its source does."""
-    from tpumlir_core.checks import DEFAULT_INTERPRETER, interpret
-    from tpumlir_core.preprocess import input_specs
-
     from tpumlir_compat.checking import require, save
     from tpumlir_compat.inputs import read_inputs
+    from tpumlir_core.checks import DEFAULT_INTERPRETER, interpret
+    from tpumlir_core.preprocess import input_specs
 
     inputs = read_inputs(values.test_input, input_specs(module))
     save(Path(f"{values.model_name}_in_f32.npz"), inputs)

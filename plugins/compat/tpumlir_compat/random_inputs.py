@@ -27,7 +27,7 @@ def random_inputs(specs: Sequence[InputSpec], module: Module, seed: int) -> dict
 def _array(name: str, shape: tuple[int, ...], kind: np.dtype[np.generic], chance: np.random.Generator) -> Array:
     is_float = np.issubdtype(kind, np.floating)
     if "mask" in name and len(shape) > 1:
-        seen = np.tri(*shape[-2:])
+        seen = np.tri(shape[-2], shape[-1])
         return np.broadcast_to((1 - seen) * MASKED if is_float else seen, shape).astype(kind)
     if shape and ("position" in name or "pos_id" in name or name.endswith("_ids")):
         return np.broadcast_to(np.arange(shape[-1]), shape).astype(kind)
