@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from tpumlir_compat.flags import Flag, acts, nothing, refused, switch
+from tpumlir_compat.flags import Flag, acts, refused, switch
 from tpumlir_compat.values import integers, numbers, positions
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ FLAGS: tuple[Flag, ...] = (
     acts("--resize_dims", "size that images are resized to, `H,W`, then cropped; default: the input's", read=integers, default=()),
     switch("--keep_aspect_ratio", "images are resized without distortion"),
     acts("--keep_ratio_mode", "letterbox pads, short_side_scale crops", choices=("letterbox", "short_side_scale"), default="letterbox"),
-    acts("--mean", "a number for each channel: (pixel - mean) * scale is fed; the first may be negative",
+    acts("--mean", "a number for each channel: (pixel - mean) * scale is fed",
          read=numbers, default=(0.0, 0.0, 0.0)),
     acts("--scale", "the same", read=numbers, default=(1.0, 1.0, 1.0)),
     acts("--pixel_format", "the order of channels that the network takes", default="bgr",
@@ -31,7 +31,6 @@ FLAGS: tuple[Flag, ...] = (
     acts("--pad_type", "center, or normal: pad right and below only", choices=("normal", "center"), default="center"),
     acts("--preprocess_list", "the inputs that images are for, counted from 1; default: all", read=positions, default=frozenset()),
     refused("--debug_cmd", "there are no debug commands here; images are resized as OpenCV does", default="", accepted=("",)),
-    nothing("unknown_params", "an argument without flag, which the reference takes for a negative --mean", nargs="?"),
 )
 
 
