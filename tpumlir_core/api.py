@@ -3,14 +3,14 @@
     import     a frontend        source model -> Top module       ``transform``
     optimize   the passes        Top module -> Top module         ``transform``
     calibrate  a calibrator      Top module, samples -> ranges    ``calibrate``
-    lower      a quantizer       Top module -> Tpu module         ``deploy``
-    compile    a target          Tpu module -> bytes of a file    ``deploy``
+    lower      a quantizer       Top module -> Tpu module         ``lower``
+    compile    a target          Tpu module -> bytes of a file    ``build``
     run        a runner          the file on real inputs          ``run``
     evaluate   all of these      stages on labelled samples       ``evaluate``, ``layer_losses``
 
-``compile`` does all but the last two. They raise the classes of ``tpumlir_core.errors`` only. ``save_module`` and
-``save_artifact`` write results, whole or not at all; ``open_module`` reads a module back. A ``Session`` carries the
-plugins, the seconds of every stage and who watches; without one, each call makes its own.
+``deploy`` does the two before ``run``, and compares; ``compile`` does all but the last two. They raise the classes of
+``tpumlir_core.errors`` only. ``save_module`` and ``save_artifact`` write results, whole or not at all; ``open_module`` reads a
+module back. A ``Session`` carries the plugins, the seconds of every stage and who watches; without one, each call makes its own.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def deploy(
     .mlir, if anywhere. The module is used up: lowering may rewrite it in place.
     """
     session = session or Session()
-    target = session.plugins.get(TARGET, chip)
+    session.plugins.get(TARGET, chip)  # whether there is one, before anything takes time
     check_options(module, lowering)
     if fuse is not None:
         expected = _fuse(module, fuse, verification, expected, session)
@@ -176,12 +176,19 @@ def deploy(
         save_module(lowered, save_lowered)
     if verification is not None and expected is not None:
         verify_lowering(lowered, expected, verification, session)
-    with session.stage("compile", module.name), session.plugins.calling(TARGET, chip, "compile"):
-        artifact = target.compile(lowered)
+    artifact = build(lowered, chip=chip, session=session)
     if verification is not None and expected is not None:
         verify_artifact(lowered, artifact, expected, verification, session)
     inner = {f"compile: {step}": seconds for step, seconds in artifact.facts.get("seconds", {}).items()}
     return dataclasses.replace(artifact, facts={**artifact.facts, "seconds": {**session.seconds, **inner}})
+
+
+def build(lowered: Module, *, chip: str, session: Session | None = None) -> Artifact:
+    """A Tpu module, which is used up, as the bytes of the chip's file, with facts about it."""
+    session = session or Session()
+    target = session.plugins.get(TARGET, chip)
+    with session.stage("compile", lowered.name), session.plugins.calling(TARGET, chip, "compile"):
+        return target.compile(lowered)
 
 
 def _fuse(
@@ -268,9 +275,9 @@ def open_module(path: Path, *, options: ImportOptions = ImportOptions(), session
     return module
 
 
-def save_module(module: Module, path: Path) -> None:
-    """Write .mlir and, beside it, the weights."""
-    write_through(path, lambda place: write_module(module, place))
+def save_module(module: Module, path: Path, weights: str = "") -> None:
+    """Write .mlir and, beside it, the weights, in a file called ``weights`` ("": after the .mlir)."""
+    write_through(path, lambda place: write_module(module, place, weights))
 
 
 def save_artifact(artifact: Artifact, path: Path) -> None:

@@ -31,8 +31,8 @@ class Calibration:
 
     ``samples``: of each its files (an .npz with all inputs, or an image or .npy for each), or its arrays by input; they are read
     one at a time. ``method`` names the calibrator, ``interpreter`` what computes the tensors ("": the best one there is).
-    Above low ``effort`` the calibrator refines the ranges with all the tensors of the first ``tuned`` samples, which are kept for
-    that; at high effort it may change the module's weights.
+    Above low ``effort`` the calibrator refines the ranges with all the tensors of the first ``tuned`` samples, or of those of
+    ``tuning`` where there are any, which are kept for that; at high effort it may change the module's weights.
     """
 
     samples: Sequence[Sample | Mapping[str, Array]]
@@ -40,6 +40,7 @@ class Calibration:
     interpreter: str = DEFAULT_INTERPRETER
     effort: Effort = Effort.LOW
     tuned: int = 5
+    tuning: Sequence[Sample | Mapping[str, Array]] = ()
 
 
 def calibrate_module(module: Module, wanted: Calibration, session: Session) -> dict[str, CalibratedRange]:
@@ -52,7 +53,7 @@ def calibrate_module(module: Module, wanted: Calibration, session: Session) -> d
         ranges = calibrator.calibrate(_ahead(_tensors(module, wanted, session)))
     if wanted.effort is Effort.LOW:
         return dict(ranges)
-    few = list(_tensors(module, dataclasses.replace(wanted, samples=wanted.samples[: wanted.tuned]), session))
+    few = list(_tensors(module, dataclasses.replace(wanted, samples=(wanted.tuning or wanted.samples)[: wanted.tuned]), session))
     interpreter = session.plugins.get(INTERPRETER, wanted.interpreter or choose_interpreter(session.plugins))
     with session.stage("refine ranges", module.name), session.plugins.calling(CALIBRATOR, wanted.method, "refine"):
         return dict(calibrator.refine(module, ranges, few, interpreter, wanted.effort))

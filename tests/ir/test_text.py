@@ -94,6 +94,13 @@ def test_the_file_says_what_the_reference_asks_for(tmp_path: Path) -> None:
     assert {"module.chip": "ALL", "module.state": "TOP_F32"}.items() <= read_module(tmp_path / "again.mlir").attributes.items()
 
 
+def test_the_file_of_the_weights_is_called_as_asked_for(tmp_path: Path) -> None:
+    module = read_module(sample("convolution", tmp_path))
+    assert write_module(module, tmp_path / "again.mlir", "theirs.npz") == tmp_path / "theirs.npz"
+    back = read_module(tmp_path / "again.mlir")
+    assert {n: back.weights[n].tobytes() for n in back.weights} == {n: module.weights[n].tobytes() for n in module.weights}
+
+
 def test_numpy_reads_the_weights(tmp_path: Path) -> None:
     module = read_module(sample("convolution", tmp_path))
     with np.load(write_module(module, tmp_path / "again.mlir")) as arrays:

@@ -29,8 +29,8 @@ def is_bmodel(head: bytes) -> bool:
     return head[:4] == MAGIC.to_bytes(4, "little")
 
 
-def read_model(data: bytes | memoryview) -> Model:
-    """The tables of a bmodel; binaries are views of ``data``. Raises InputError where the file is damaged."""
+def split_file(data: bytes | memoryview) -> tuple[memoryview, memoryview]:
+    """The tables, as a flatbuffer, and the binaries that they point into. Raises InputError where the file is damaged."""
     view = memoryview(data).toreadonly().cast("B")
     if len(view) < HEADER_BYTES:
         raise InputError(f"not a bmodel: {len(view)} bytes are less than its {HEADER_BYTES}-byte header")
@@ -39,14 +39,19 @@ def read_model(data: bytes | memoryview) -> Model:
         raise InputError(f"not a bmodel: it starts with {magic:#010x} in place of {MAGIC:#010x}")
     if header < _HEADER.size or header + tables + binaries > len(view):
         raise InputError(f"bmodel header: {header} + {tables} + {binaries} bytes are more than the file's {len(view)}; it is cut off")
-    blobs = view[header + tables : header + tables + binaries]
+    return view[header : header + tables], view[header + tables : header + tables + binaries]
+
+
+def read_model(data: bytes | memoryview) -> Model:
+    """The tables of a bmodel; binaries are views of ``data``. Raises InputError where the file is damaged."""
+    tables, blobs = split_file(data)
 
     def fetch(start: int, size: int) -> memoryview:
         if start + size > len(blobs) and size:
             raise InputError(f"{size} bytes at {start} lie outside the file's {len(blobs)} bytes of binaries; the file is damaged")
         return blobs[start : start + size]
 
-    model = Decoder(view[header : header + tables], fetch).root(Model)
+    model = Decoder(tables, fetch).root(Model)
     assert isinstance(model, Model)
     return model
 

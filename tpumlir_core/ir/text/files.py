@@ -49,15 +49,16 @@ def read_module(path: Path | str, operators: OperatorSet | None = None) -> Modul
     return module
 
 
-def write_module(module: Module, path: Path | str) -> Path:
+def write_module(module: Module, path: Path | str, weights: str = "") -> Path:
     """Write ``path`` (.mlir) and the weights beside it; returns the path of the ``.npz``.
 
-    Both files appear whole or not at all, and the same module gives the same bytes. Weights that no operation names are left out.
+    ``weights``: the name of that file; "": the text's, with the state of the module and its chip. Both files appear whole or not at
+    all, and the same module gives the same bytes. Weights that no operation names are left out.
     """
     path = Path(path)
     attributes = {**_REQUIRED, **module.attributes}
     state, chip = (re.sub(r"\W", "_", str(attributes[name]).lower()) for name in _REQUIRED)
-    weight_file = path.with_name(f"{path.stem}_{state}_{chip}_weight.npz")
+    weight_file = path.with_name(weights or f"{path.stem}_{state}_{chip}_weight.npz")
     flops = sum(op.flops() for op in module.function.operations)
     attributes |= {"module.weight_file": weight_file.name, "module.FLOPs": flops}
     text = print_module(dataclasses.replace(module, attributes=attributes))
