@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from tpumlir_core.calibration import Calibration, calibrate_module
+from tpumlir_core.calibration import Calibration, calibrate_module, take_ranges
 from tpumlir_core.checks import (
     DEFAULT_INTERPRETER,
     Verification,
@@ -133,8 +133,10 @@ def calibrate(module: Module, calibration: Calibration, *, session: Session | No
 def lower(
     module: Module, *, chip: str, quantize: str = "F32", lowering: LoweringOptions = LoweringOptions(), session: Session | None = None
 ) -> Module:
-    """A Top module, which is used up, as a Tpu module for a chip."""
+    """A Top module, which is used up, as a Tpu module for a chip. Without calibration the ranges that its types say are used."""
     session = session or Session()
+    own = take_ranges(module)
+    lowering = lowering if lowering.calibration else dataclasses.replace(lowering, calibration=own)
     target = session.plugins.get(TARGET, chip)
     name, quantizer = quantizer_for(quantize, session.plugins)
     operators = operator_plugins(module, session.plugins)

@@ -59,6 +59,20 @@ def calibrate_module(module: Module, wanted: Calibration, session: Session) -> d
         return dict(calibrator.refine(module, ranges, few, interpreter, wanted.effort))
 
 
+def take_ranges(module: Module) -> dict[str, CalibratedRange]:
+    """Tensor name -> range, of float tensors whose types say one, as those of quantized source models do; the types then say none."""
+    ranges: dict[str, CalibratedRange] = {}
+    for value in module.function.values():
+        found = value.type.quantization
+        if found is None or not value.type.element.is_float:
+            continue
+        value.type = value.type.without_range()
+        threshold = max(-found.low, found.high)
+        if found.low < found.high and threshold > 0:
+            ranges[value.name] = CalibratedRange(threshold, found.low, found.high, fixed=True)
+    return ranges
+
+
 def _ahead(items: Iterator[Item]) -> Iterator[Item]:
     """The same items, each made in a thread while the one before is used: reading and running a sample beside its statistics."""
     with ThreadPoolExecutor(1) as maker:

@@ -87,7 +87,7 @@ def interpret(module: Module, inputs: Mapping[str, Array], interpreter: str, ses
 def stores_narrow(module: Module) -> bool:
     """Whether some tensor is stored in 16 bits, or quantized."""
     types = {value.type for operation in module.function.operations for value in operation.results}
-    return any(t.quantization is not None or (t.element.is_float and t.element is not ElementType.F32) for t in types)
+    return any(t.element is not ElementType.F32 and (t.element.is_float or t.quantization is not None) for t in types)
 
 
 def execute(module: Module, inputs: Mapping[str, Array], chip: str, session: Session) -> dict[str, Array]:

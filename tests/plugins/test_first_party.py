@@ -11,6 +11,7 @@ from tests.plugins.environments import ROOT, lay_out
 from tpumlir_core.testing import State, conformance, run_kit
 
 TestOnnx = conformance("frontend", "onnx")
+TestTflite = conformance("frontend", "tflite")
 TestFloat = conformance("quantizer", "float")
 TestAciqGauss = conformance("calibrator", "aciq_gauss")
 TestAciqLaplace = conformance("calibrator", "aciq_laplace")

@@ -79,6 +79,14 @@ class TensorType:
         """Bytes of the dense tensor."""
         return self.elements * self.element.bytes
 
+    def holds_as(self, other: TensorType) -> bool:
+        """Whether tensors of both types hold the same in memory: ranges that were calibrated aside."""
+        return self.without_range() == other.without_range()
+
+    def without_range(self) -> TensorType:
+        """The type without the range that a float tensor was calibrated to; what integers stand for stays."""
+        return replace(self, quantization=None) if self.element.is_float else self
+
     def with_shape(self, shape: tuple[int, ...]) -> TensorType:
         return replace(self, shape=tuple(int(d) for d in shape))
 

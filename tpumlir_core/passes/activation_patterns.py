@@ -94,7 +94,7 @@ def gated(op: Operation, rewriter: Rewriter) -> bool:
             continue
         gate = factors[1] if factors[0] is x else factors[0]
         found = _activation(x, gate, constant)
-        if found is not None and x.type == op.output.type:
+        if found is not None and x.type.holds_as(op.output.type):
             cls, attributes = found
             made = rewriter.insert(cls, [x], op.name, **attributes)
             rewriter.replace(op, made.output)

@@ -199,7 +199,7 @@ def constant_branches(op: Operation, rewriter: Rewriter) -> bool:
 def power(op: Operation, rewriter: Rewriter) -> bool:
     """Powers with exponents 1, 2, 1/2, -1/2 and -1 are cheaper operations."""
     assert isinstance(op, top.Pow)
-    if op.exponent == 1 and op.input.type == op.output.type:
+    if op.exponent == 1 and op.input.type.holds_as(op.output.type):
         return rewriter.forward(op, op.input)
     if op.exponent == 2:
         made = rewriter.insert(top.Mul, [op.input, op.input], op.name)

@@ -42,7 +42,7 @@ def relu(op: Operation, rewriter: Rewriter) -> bool:
     """Relu after an operation that can clamp."""
     assert isinstance(op, top.Relu)
     below = op.input.owner
-    if not isinstance(below, _CLAMPING) or not rewriter.only_use(op.input) or op.input.type != op.output.type:
+    if not isinstance(below, _CLAMPING) or not rewriter.only_use(op.input) or not op.input.type.holds_as(op.output.type):
         return False
     assert hasattr(below, "do_relu")
     assert hasattr(below, "relu_limit")

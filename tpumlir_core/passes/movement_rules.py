@@ -18,7 +18,7 @@ def _reshape(op: Operation, source: Value, rewriter: Rewriter) -> bool:
 
 def drop_identity(op: Operation, rewriter: Rewriter) -> bool:
     """An operation that only moves data and leaves the shape as it is moves nothing: it goes (see ``_moves_nothing``)."""
-    return op.input.type == op.output.type and _moves_nothing(op) and rewriter.forward(op, op.input)
+    return op.input.type.holds_as(op.output.type) and _moves_nothing(op) and rewriter.forward(op, op.input)
 
 
 def _moves_nothing(op: Operation) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -85,10 +86,12 @@ class Rewriter:
         self.touched[op] = None
         return op
 
-    # --- replacing --------------------------------------------------------------------------------------------------
+    # --- replacing: a range that a tensor's type says goes with its name ---------------------------------------------------
     def replace(self, op: Operation, *values: Value) -> None:
         """Let users of the results of ``op`` use ``values`` and remove ``op``."""
         for old, new in zip(op.results, values, strict=True):
+            if old.name == new.name:
+                _take_range(new, old)
             for user, _ in old.uses:
                 self.touched[user] = None
             old.replace_all_uses_with(new)
@@ -104,12 +107,14 @@ class Rewriter:
             if owner is None or owner.opcode in ("top.Input", "top.Weight") or self.is_output(value):
                 return False
             value.name = op.output.name
+            _take_range(value, op.output)
         self.replace(op, value)
         return True
 
     def absorb(self, op: Operation, into: Operation) -> None:
         """Remove ``op``, whose work ``into`` (its only source) now does: ``into`` takes the name of the result."""
         into.output.name = op.output.name
+        into.output.type = replace(into.output.type, quantization=op.output.type.quantization)
         self.touched[into] = None
         self.replace(op, into.output)
 
@@ -143,6 +148,12 @@ class Rewriter:
                 ordered.append(op)
         self.module.function.operations = [op for op in ordered if op not in self.dead]
         drop_unused_weights(self.module)
+
+
+def _take_range(value: Value, of: Value) -> None:
+    """Let a float value that stands for another from now on have its range, where that is known."""
+    if of.type.quantization is not None and value.type.element.is_float:
+        value.type = replace(value.type, quantization=of.type.quantization)
 
 
 def drop_unused_weights(module: Module) -> None:

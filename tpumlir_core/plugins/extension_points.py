@@ -111,11 +111,15 @@ class Interpreter(ABC):
 @dataclass(frozen=True)
 class CalibratedRange:
     """The calibrated range of one tensor: real numbers from ``low`` to ``high``, and ``threshold`` > 0, the largest magnitude
-    that symmetric quantization keeps."""
+    that symmetric quantization keeps.
+
+    ``fixed``: the source model stores the tensor in 8 bits, from ``low`` to ``high``; its scale and zero point are to be kept.
+    """
 
     threshold: float
     low: float
     high: float
+    fixed: bool = False
 
 
 class Effort(Enum):

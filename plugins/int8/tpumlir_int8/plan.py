@@ -158,7 +158,7 @@ def _followed(operation: Operation, plan: Plan) -> list[Storage] | None:
 
 
 def _activated(operation: Operation, range_: CalibratedRange) -> CalibratedRange:
-    if kind(operation) == "Relu" or getattr(operation, "do_relu", False):
+    if not range_.fixed and (kind(operation) == "Relu" or getattr(operation, "do_relu", False)):
         return after_relu(range_, getattr(operation, "relu_limit", -1.0))
     return range_
 

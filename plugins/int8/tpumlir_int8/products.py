@@ -1,6 +1,7 @@
 """Convolutions and matrix products on 8-bit numbers: quantized weights, scales and offsets of the requantization.
 
-Each output channel (column) has its own weight scale, max|w| / 127. With sums of stored numbers, ``result = sum * scale + offset``:
+Each output channel (column) has its own weight scale, max|w| / 127, or that of the source model. With sums of stored numbers,
+``result = sum * scale + offset``:
 
     scale  = input scale * weight scale / output scale
     offset = bias / output scale + output zero point - scale * input zero point * (sum of the channel's weights)
@@ -9,6 +10,7 @@ Each output channel (column) has its own weight scale, max|w| / 127. With sums o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,8 @@ from tpumlir_int8.rounding import round_balanced
 
 _BLOCK = 1 << 20
 """Weights that are rounded at a time."""
+_ROOM = 127.01
+"""Steps that the largest weight may be away from zero, rounding errors of products in float32 included."""
 LEAST_MAGNITUDE = 1e-30
 """A channel of zeros has a scale all the same."""
 
@@ -35,14 +39,20 @@ class Quantized:
     offset: Array
 
 
-def quantize(weights: Array, channel: int, bias: Array | None, source: Storage, result: Storage) -> Quantized:
-    """Weights whose axis ``channel`` is that of output channels."""
+def quantize(
+    weights: Array, channel: int, bias: Array | None, source: Storage, result: Storage, scales: Sequence[float] = ()
+) -> Quantized:
+    """Weights whose axis ``channel`` is that of output channels. ``scales``: those that they were stored with in the source, one or
+    one a channel, if any; they are kept where no weight is beyond 127 of them."""
     x, y = source.quantization, result.quantization
     assert x is not None
     assert y is not None
     rest = tuple(axis for axis in range(weights.ndim) if axis != channel)
     magnitude = np.maximum(np.abs(weights).max(rest).astype(np.float64), LEAST_MAGNITUDE)
     steps = magnitude / 127
+    own = np.asarray(scales, np.float64)
+    if own.size and (magnitude <= _ROOM * own).all():
+        steps = np.broadcast_to(own, magnitude.shape)
     stored = _stored(weights, channel, steps)
     scale = x.scale * steps / y.scale
     offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64)
@@ -71,7 +81,7 @@ def lower_product(operation: Any, source: Storage, result: Storage, weights: Wei
     filters, bias = _array(operation, 1, weights), _array(operation, 2, weights)
     assert filters is not None
     channel = 0 if is_conv else filters.ndim - (2 if operation.right_transpose else 1)
-    found = quantize(filters, channel, bias, source, result)
+    found = quantize(filters, channel, bias, source, result, _scales(operation))
     name = operation.name
     parts = [
         lowering.weight(f"{name}_filter_i8", found.weights, ElementType.SI8),
@@ -105,6 +115,12 @@ def can_be_lowered(operation: Any) -> bool:
     columns = filters.shape[-2 if operation.right_transpose else -1] if len(filters.shape) > 1 else 0
     one_each = bias is None or (bias.type.elements == columns and bias.shape[-1] == columns)
     return len(filters.shape) == 2 and not operation.left_transpose and one_each
+
+
+def _scales(operation: Operation) -> Sequence[float]:
+    """The scales with which the source stores the weights, () where it does not say."""
+    filters = operation.operands[1]
+    return (filters.owner.scale or ()) if filters is not None and isinstance(filters.owner, Weight) else ()
 
 
 def _array(operation: Operation, position: int, weights: WeightStore) -> Array | None:

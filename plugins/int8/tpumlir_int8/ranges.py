@@ -1,7 +1,8 @@
 """How tensors are stored in 8 bits: from their calibrated ranges to scales and zero points (as tpu-mlir 1.30.2 has them).
 
 Symmetric: real = stored * threshold / 127; tensors that are never negative are unsigned, threshold / 255. Asymmetric: the range
-from low to high, which always holds zero, over 255 steps, with a zero point; never negative is unsigned with none.
+from low to high, which always holds zero, over 255 steps, with a zero point; never negative is unsigned with none. So are stored
+tensors whose range is fixed, because the source model stores them so.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def storage_of(range_: CalibratedRange, asymmetric: bool) -> Storage:
     threshold = max(range_.threshold, LEAST_THRESHOLD)
     if range_.low >= 0:
         return _storage(ElementType.UI8, threshold / 255, 0, range_)
-    if not asymmetric:
+    if not asymmetric and not range_.fixed:
         return _storage(ElementType.SI8, threshold / 127, 0, range_)
     low, high = min(range_.low, 0.0), max(range_.high, 0.0)
     scale = max(high - low, LEAST_THRESHOLD) / 255

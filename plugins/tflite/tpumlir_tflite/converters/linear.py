@@ -1,0 +1,101 @@
+"""Matrix products and looked-up rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from tpumlir_core.errors import InputError
+from tpumlir_core.ir import Array, Value, top
+from tpumlir_tflite.converters.convolution import record_scales
+from tpumlir_tflite.importer import Converter, Importer
+from tpumlir_tflite.layout import CHANNELS_FIRST, Laid
+from tpumlir_tflite.model import ABSENT, Node
+from tpumlir_tflite.parameters import activated
+
+
+def fully_connected(im: Importer, node: Node) -> Laid:
+    """Rows of as many numbers as a filter has columns, times the transposed filter ``[units, columns]``."""
+    options = node.options("FullyConnectedOptions")
+    if options.WeightsFormat():
+        raise im.refusal("shuffled weights")
+    shape, filter_shape = im.shape(im.present(node.input(0))), im.shape(im.present(node.input(1)))
+    if len(filter_shape) != 2 or 0 in filter_shape or math.prod(shape) % filter_shape[1]:
+        raise InputError(f"a filter of shape {list(filter_shape)} does not fit an input of shape {list(shape)}")
+    columns = filter_shape[1]
+    rows = math.prod(shape) // columns
+    kept = options.KeepNumDims() and shape[-1:] == (columns,)
+    x, filter = _operands(im, node, shape if kept else (rows, columns))
+    bias = im.value(node.input(2)) if node.input(2) != ABSENT else None
+    return activated(im, options.FusedActivationFunction(), top.MatMul, [x, filter, bias])
+
+
+def _operands(im: Importer, node: Node, shape: tuple[int, ...]) -> tuple[Value, Value]:
+    """The rows, in a shape, and the filter ``[columns, units]``. An image that was flattened is taken with its channels first,
+    and the filter's columns in that order: so nothing is transposed while it runs."""
+    columns, constant = shape[-1], im.constant(node.input(1))
+    if constant is None:
+        matrix = im.step("filter", top.Permute, [im.value(node.input(1))], order=(1, 0))
+        return _flat(im, im.value(node.input(0)), shape), matrix
+    image = _flattened_image(im, node.input(0), columns) if len(shape) == 2 else None
+    if image is None:
+        return _flat(im, im.value(node.input(0)), shape), _matrix(im, node.input(1), constant.T)
+    _, channels, *spatial = image.shape
+    places = constant.reshape(-1, *spatial, channels)
+    reordered = places.transpose(len(spatial) + 1, *range(1, len(spatial) + 1), 0).reshape(columns, -1)
+    return _flat(im, image, shape), _matrix(im, node.input(1), reordered)
+
+
+def _flat(im: Importer, value: Value, shape: tuple[int, ...]) -> Value:
+    return value if value.shape == shape else im.step("flat", top.Reshape, [value], shape=shape)
+
+
+def _matrix(im: Importer, index: int, matrix: Array) -> Value:
+    made = im.weight(f"{im.graph.tensors[index].name}_filter", np.ascontiguousarray(matrix))
+    record_scales(im, index, made)
+    return made
+
+
+def _flattened_image(im: Importer, index: int, columns: int) -> Value | None:
+    """The image with its channels first whose numbers a row holds, where there is one: the operand, or what it is reshaped from."""
+    maker = im.makers.get(index)
+    while maker is not None and maker.operator == "RESHAPE" and index not in im.constants:
+        if im.laid(index).layout is CHANNELS_FIRST:
+            break
+        index = maker.input(0)
+        maker = im.makers.get(index)
+    if index in im.constants:
+        return None
+    found = im.laid(index)
+    shape = found.value.shape
+    fits = found.layout is CHANNELS_FIRST and len(shape) > 2 and math.prod(shape[1:]) == columns
+    return found.value if fits else None
+
+
+def batch_matmul(im: Importer, node: Node) -> Laid:
+    options = node.options("BatchMatMulOptions")
+    left, right = im.value(node.input(0)), im.value(node.input(1))
+    if min(len(left.shape), len(right.shape)) < 2:
+        raise InputError(f"operands of shapes {list(left.shape)} and {list(right.shape)} are no matrices")
+    if options.AdjX():
+        left = _transposed(im, "left", left)
+    if options.AdjY():
+        right = _transposed(im, "right", right)
+    return im.emit(top.MatMul, [left, right])
+
+
+def _transposed(im: Importer, side: str, value: Value) -> Value:
+    rank = len(value.shape)
+    return im.step(side, top.Permute, [value], order=(*range(rank - 2), rank - 1, rank - 2))
+
+
+def embedding_lookup(im: Importer, node: Node) -> Laid:
+    """Rows of a table, by number."""
+    return im.emit(top.Gather, [im.value(node.input(1)), im.value(node.input(0))], axis=0, keepdims=True)
+
+
+CONVERTERS: Mapping[str, Converter] = {
+    "BATCH_MATMUL": batch_matmul, "EMBEDDING_LOOKUP": embedding_lookup, "FULLY_CONNECTED": fully_connected,
+}
