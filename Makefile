@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := sophgo bm1684x onnx float int8 bmrt example-target $(notdir $(wildcard plugins/torch plugins/tflite plugins/caffe plugins/tensorflow plugins/paddle plugins/compat))
+PLUGINS := sophgo bm1684x onnx torch tflite caffe tensorflow paddle float int8 bmrt compat example-target
 # Frameworks that are too heavy for `make test`: each has an environment of its own, `make test-torch`.
 FRAMEWORKS := torch tensorflow paddle
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrella/pyproject.toml
