@@ -77,10 +77,9 @@ def _renamed(named: Mapping[str, Any], first: str) -> dict[str, Any]:
 
 
 def _checked(call: Call, name: str, value: Any, hint: Any, number: Callable[[Tensor], Any]) -> Any:
-    for kind in _alternatives(hint):
-        fitted = _fitted(value, kind)
-        if fitted is not _NO:
-            return fitted
+    fitted = _fitted(value, hint)
+    if fitted is not _NO:
+        return fitted
     if isinstance(value, Tensor) and any(kind in (int, float, bool) for kind in _alternatives(hint)):
         return _checked(call, name, number(value), hint, number)
     shown = "a tensor" if isinstance(value, Tensor) else f"{type(value).__name__} {value!r}"[:60]
@@ -94,7 +93,12 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (types.UnionType, Union) else (hint,)
 
 
-def _fitted(value: Any, kind: Any) -> Any:
+def _fitted(value: Any, hint: Any) -> Any:
+    """The value as the first of the kinds that it fits, or _NO."""
+    return next((fitted for kind in _alternatives(hint) if (fitted := _as(value, kind)) is not _NO), _NO)
+
+
+def _as(value: Any, kind: Any) -> Any:
     """The value as ``kind``, or _NO: integers pass for floats, a list of the right things for a tuple, one integer for one."""
     if kind is Any:
         return value
