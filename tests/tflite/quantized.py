@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tpumlir_tflite.frontend import import_graph
-from tpumlir_tflite.model import parse_model
-from tpumlir_tflite.tensors import Scale
-from tpumlir_tflite.writing import ModelWriter, per_tensor
 
 from tpumlir_core.ir import Array
 from tpumlir_core.ir.evaluate import evaluate_module
 from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_tflite.frontend import import_graph
+from tpumlir_tflite.model import parse_model
+from tpumlir_tflite.tensors import Scale
+from tpumlir_tflite.writing import ModelWriter, per_tensor
 
 IMAGE = (1, 16, 16, 3)
 CLASSES = 10
