@@ -178,10 +178,15 @@ def _change_attribute(attribute: onnx.AttributeProto, value: int, random: np.ran
 
 def judge(mutant: Mutant) -> Verdict:
     """Compile one mutant by the command, in this process."""
+    return judge_file(mutant, damaged(mutant), "mutant.onnx")
+
+
+def judge_file(mutant: Mutant, data: bytes, name: str) -> Verdict:
+    """Compile a mutant's bytes, as a file of this name, by the command, in this process."""
     with tempfile.TemporaryDirectory() as folder:
-        source, output = Path(folder) / "mutant.onnx", Path(folder) / "out" / "mutant.bmodel"
+        source, output = Path(folder) / name, Path(folder) / "out" / "mutant.bmodel"
         output.parent.mkdir()
-        source.write_bytes(damaged(mutant))
+        source.write_bytes(data)
         told = io.StringIO()
         code = -1
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):

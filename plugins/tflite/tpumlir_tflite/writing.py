@@ -14,6 +14,8 @@ from tpumlir_tflite.tensors import DTYPES, Scale
 
 _CUSTOM = 32
 _LARGEST_OLD_CODE = 127
+_VERSIONS = {"BROADCAST_TO": 2}
+"""Of operators that never had a version 1 in TFLite's own interpreter."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,10 @@ class _Writer:
     def _code(self, kind: str) -> int:
         number = self._codes.get(kind, _CUSTOM)
         name = self._to.CreateString(kind) if number == _CUSTOM else None
-        return self._table("OperatorCode", DeprecatedBuiltinCode=min(number, _LARGEST_OLD_CODE), BuiltinCode=number, CustomCode=name)
+        return self._table(
+            "OperatorCode", DeprecatedBuiltinCode=min(number, _LARGEST_OLD_CODE), BuiltinCode=number, CustomCode=name,
+            Version=_VERSIONS.get(kind, 1),
+        )
 
     def _tensor(self, tensor: Written, buffer: int) -> int:
         quantization = None
