@@ -34,7 +34,8 @@ class Refused(Exception):
 def answer(value):
     print("noise on stdout")
     print("noise on stderr", file=sys.stderr)
-    return {"value": value, "mode": os.environ["ACME_MODE"], "cwd": os.getcwd(), "modules": sorted(n for n in sys.modules if n.startswith("tpumlir_core"))}
+    modules = sorted(name for name in sys.modules if name.startswith("tpumlir_core"))
+    return {"value": value, "mode": os.environ["ACME_MODE"], "cwd": os.getcwd(), "modules": modules}
 
 
 def refuse(items=()):
@@ -91,7 +92,7 @@ def test_values_go_both_ways_and_words_go_nowhere(converter: str, tmp_path: Path
     ("function", "arguments", "message"),
     [
         ("refuse", {}, "two lines"),
-        ("fail", {}, r"Frame refuses this model: KeyError: 'node net/conv has no input' \(child.py:\d+\)"),
+        ("fail", {}, "Frame refuses this model: KeyError: 'node net/conv has no input' (child.py:32)"),
         ("crash", {}, "Frame crashed on this model (signal 11, Segmentation fault): node net/conv: check failed"),
         ("leave", {}, "Frame crashed on this model (exit code 7): giving up"),
         ("eat", {}, "Frame needs more memory for this model than this machine has"),
@@ -101,10 +102,7 @@ def test_whatever_happens_is_one_line(converter: str, function: str, arguments: 
     with pytest.raises(InputError) as caught:
         call(FRAME, f"{converter}:{function}", arguments)
     assert type(caught.value) is InputError
-    if function == "fail":
-        pytest.raises(InputError, call, FRAME, f"{converter}:{function}", arguments).match(message)
-    else:
-        assert str(caught.value) == message
+    assert str(caught.value) == message
 
 
 def test_operations_that_are_not_supported_are_listed(converter: str) -> None:

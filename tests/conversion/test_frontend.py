@@ -146,7 +146,7 @@ def test_inputs_are_checked_before_the_framework_sees_them(model: Path) -> None:
 
 def test_without_the_frontend_that_reads_the_reason_is_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPUMLIR_DISABLE", "onnx")
-    with pytest.raises(PluginError, match="Letters models are read by the frontend onnx: .*disabled"):
+    with pytest.raises(PluginError, match=r"Letters models are read by the frontend onnx: .*disabled"):
         Lettered().load(model, ImportOptions())
 
 

@@ -47,7 +47,7 @@ def test_packed_integers_are_read_too() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match="^the graph: broken or truncated protobuf$"):
+    with pytest.raises(InputError, match=r"^the graph: broken or truncated protobuf$"):
         Message(data, "the graph")
 
 

@@ -14,7 +14,7 @@ from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.plugins.extension_points import ImportOptions
 from tpumlir_onnx.frontend import OnnxFrontend
 
-SHAPE = (1, 2, 5, 4)
+SHAPE, PART = (1, 2, 5, 4), (1, 1, 5, 4)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> Path:
         helper.make_node("Sub", ["a", "b"], ["s"], "sub"),
         helper.make_node("Mul", ["s", "z"], ["y"], "mul"),
     ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE), helper.make_tensor_value_info("z", TensorProto.FLOAT, (1, 1, 5, 4))]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", SHAPE), ("z", PART))]
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     weights = [numpy_helper.from_array(np.array([1, 1], np.int64), "halves")]
     graph = helper.make_graph(nodes, "net", inputs, outputs, weights)
@@ -37,9 +37,6 @@ def model(tmp_path: Path) -> Path:
 
 def options(*names: str, shapes: tuple[tuple[int, ...], ...] = (), outputs: tuple[str, ...] = (), bare: bool = False) -> ImportOptions:
     return ImportOptions(input_names=names, input_shapes=shapes, output_names=outputs, bare_names=bare)
-
-
-PART = (1, 1, 5, 4)
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,8 @@ def test_wrong_requests_are_one_line(site: Any, tpumlir: Command, folder: Path) 
         told = tpumlir("plugins", *arguments)
         assert (told.returncode, told.stderr.count("\n")) == (2, 1), told.stderr
         assert words in told.stderr
+    install_plugin(site, "acme-frame")
     with pytest.raises(PluginError, match="no environment can be made"):
-        install_plugin(site, "acme-frame")
         isolation.make("acme-net", "/nowhere/python")
 
 

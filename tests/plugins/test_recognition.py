@@ -57,7 +57,8 @@ def test_a_file_that_several_know_is_read_by_the_one_that_is_named(site: Any, tp
         ("run", "model.net", "--input", "x.npz", "--output", "y.npz"),
     )
     for command in commands:
-        assert "model.net: the frontends first and second both know this file; choose one, as in --frontend first" in error(tpumlir, *command)
+        told = error(tpumlir, *command)
+        assert "model.net: the frontends first and second both know this file; choose one, as in --frontend first" in told
         assert "model.net: read by second" in error(tpumlir, *command, "--frontend", "second")
         assert "no frontend is called 'third'" in error(tpumlir, *command, "--frontend", "third")
 
