@@ -11,6 +11,8 @@ from tests.plugins.environments import ROOT, lay_out
 from tpumlir_core.testing import State, conformance, run_kit
 
 TestOnnx = conformance("frontend", "onnx")
+TestTensorFlow = conformance("frontend", "tensorflow", quick=True)
+TestPaddle = conformance("frontend", "paddle", quick=True)
 TestFloat = conformance("quantizer", "float")
 TestAciqGauss = conformance("calibrator", "aciq_gauss")
 TestAciqLaplace = conformance("calibrator", "aciq_laplace")
