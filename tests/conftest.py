@@ -60,8 +60,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's settings of their plugins reach the tests."""
+    """Nobody's settings of their plugins reach the tests, nor isolated environments, but those that TPUMLIR_ENVIRONMENTS names."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     for name in ("TPUMLIR_PLUGINS", "TPUMLIR_DISABLE"):
         monkeypatch.delenv(name, raising=False)
 

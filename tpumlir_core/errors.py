@@ -21,6 +21,10 @@ class UnsupportedError(InputError):
         self.items = items
 
 
+class AbsentFrameworkError(UnsupportedError):
+    """A model takes a framework that is not installed, to be converted or run; says how to install it."""
+
+
 class CompareError(TpumlirError):
     """A comparison found tensors that differ more than the tolerance."""
 

@@ -12,6 +12,8 @@ from tpumlir_core.testing import State, conformance, run_kit
 
 TestOnnx = conformance("frontend", "onnx")
 TestTflite = conformance("frontend", "tflite")
+TestTensorFlow = conformance("frontend", "tensorflow", quick=True)
+TestPaddle = conformance("frontend", "paddle", quick=True)
 TestFloat = conformance("quantizer", "float")
 TestAciqGauss = conformance("calibrator", "aciq_gauss")
 TestAciqLaplace = conformance("calibrator", "aciq_laplace")

@@ -16,7 +16,7 @@ from tpumlir_core.plugins import KINDS, Plugin, PluginManager, kind_named
 @click.command("check")
 @click.argument("name")
 @click.option("--kind", default="", help=f"Only the plugin of one kind: {', '.join(kind.name for kind in KINDS)}.")
-@click.option("--quick", is_flag=True, help="One sample of an operation instead of all.")
+@click.option("--quick", is_flag=True, help="One sample of an operation instead of all, and fewer damaged files.")
 @plugin_option
 @json_option
 def check(name: str, kind: str, quick: bool, plugin_files: tuple[Path, ...], as_json: bool) -> int:

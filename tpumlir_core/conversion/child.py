@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tpumlir_core.conversion import worker
-from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.errors import AbsentFrameworkError, InputError, UnsupportedError
 from tpumlir_core.importing import one_line
 from tpumlir_core.plugins import isolation
 
@@ -41,7 +41,7 @@ class Framework:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def python(self) -> Path:
-        """The Python that has it: that of the plugin's isolated environment, else this one. Raises UnsupportedError."""
+        """The Python that has it: that of the plugin's isolated environment, else this one. Raises AbsentFrameworkError."""
         isolated = isolation.find(self.distribution)
         if isolated is not None:
             return isolated.python
@@ -50,14 +50,14 @@ class Framework:
             return Path(sys.executable)
         here = f"pip install '{self.distribution}[{isolation.EXTRA}]'"
         apart = f"tpumlir plugins install {self.distribution} --isolated"
-        raise UnsupportedError(f"it takes {self.name}, and there is no module {absent[0]}: {here}, or apart from here: {apart}")
+        raise AbsentFrameworkError(f"it takes {self.name}, and there is no module {absent[0]}: {here}, or apart from here: {apart}")
 
 
 def call(framework: Framework, function: str, arguments: Mapping[str, Any], folder: Path | None = None) -> Any:
     """What ``package.module:function`` of an installed plugin answers, in a process of the framework: JSON values both ways.
 
     ``folder`` is the working directory, where files may be left. Raises InputError for all that a model can do to a framework:
-    refusals, crashes, and too much time or memory; UnsupportedError where the framework is not there.
+    refusals, crashes, and too much time or memory; AbsentFrameworkError where the framework is not there.
     """
     python = framework.python()
     with tempfile.TemporaryDirectory(prefix="tpumlir-") as name:
@@ -150,6 +150,6 @@ def _value(answer: Mapping[str, Any], framework: Framework) -> Any:
         case "memory":
             raise InputError(f"{framework.name} needs more memory for this model than this machine has")
         case "absent":
-            raise UnsupportedError(f"{framework.name} cannot be imported: {text}; see `tpumlir plugins doctor`")
+            raise AbsentFrameworkError(f"{framework.name} cannot be imported: {text}; see `tpumlir plugins doctor`")
         case _:
             raise InputError(f"{framework.name} refuses this model: {text}")

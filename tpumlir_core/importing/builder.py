@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.errors import AbsentFrameworkError, InputError, UnsupportedError
 from tpumlir_core.ir import Array, ElementType, Function, Module, Operation, TensorType, Value, WeightStore, top
 from tpumlir_core.ir.operator import Operator
 from tpumlir_core.ir.operator_lookup import OperatorSet, imported_operation
@@ -156,6 +156,8 @@ def named(path: object) -> Iterator[None]:
     """Put the file in front of the message of an InputError, which stays one line whatever names the file has."""
     try:
         yield
+    except AbsentFrameworkError as error:
+        raise AbsentFrameworkError(one_line(f"{path}: {error}")) from None
     except UnsupportedError as error:
         message = str(error).removesuffix(f": {'; '.join(error.items)}")
         raise UnsupportedError(one_line(f"{path}: {message}"), tuple(map(one_line, error.items))) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.errors import AbsentFrameworkError, InputError, UnsupportedError
 from tpumlir_core.files import HEAD_BYTES
 from tpumlir_core.ir import Module
 from tpumlir_core.ir.verify import verify
@@ -17,8 +17,8 @@ from tpumlir_core.testing.networks import reference
 from tpumlir_core.verify import compare_tensors
 
 OPTIONS = ImportOptions()
-MUTANTS = 80
-"""How many copies of an example, each with one byte changed, are tried."""
+MUTANTS, QUICK_MUTANTS = 80, 8
+"""How many copies of an example, each with one byte changed, are tried; the second where it has to be quick."""
 TOLERANCE = (0.9999, 0.999)
 """Cosine and euclidean similarity of the imported network to what the source computes."""
 _FOREIGN = {
@@ -142,7 +142,7 @@ def _bad_files(subject: Subject) -> Iterator[tuple[str, Path]]:
         for size in sorted({1, len(data) // 3, len(data) // 2, len(data) - 1}):
             yield f"{example.path.name} cut off after {size} bytes", subject.file(f"cut{suffix}", data[:size])
         random = np.random.default_rng(0)
-        for _ in range(MUTANTS):
+        for _ in range(QUICK_MUTANTS if subject.quick else MUTANTS):
             position, value = int(random.integers(len(data))), int(random.integers(256))
             damaged = data[:position] + bytes([value]) + data[position + 1 :]
             yield f"{example.path.name} with byte {position} set to {value}", subject.file(f"damaged{suffix}", damaged)
@@ -154,7 +154,10 @@ def _frontend(subject: Subject) -> Frontend:
 
 
 def _load(subject: Subject, path: Path) -> Module:
-    module = _frontend(subject).load(path, OPTIONS)
+    try:
+        module = _frontend(subject).load(path, OPTIONS)
+    except AbsentFrameworkError as error:
+        raise CheckSkipped(str(error)) from None
     require(isinstance(module, Module), f"load({path.name}) gives {type(module).__name__}, not a Module")
     return module
 

@@ -48,7 +48,7 @@ class Outcome:
 
 class Subject:
     """The plugin that is checked: its kind and name, the installed plugins, and a folder for files. ``quick``: of the
-    samples that there are for an operation, one only."""
+    samples that there are for an operation one only, and of damaged files a tenth."""
 
     def __init__(self, kind: str, name: str, plugins: PluginManager | None = None, quick: bool = False) -> None:
         self.quick = quick

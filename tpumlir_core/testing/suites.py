@@ -31,7 +31,7 @@ def checks_of(kind: str) -> tuple[Check, ...]:
 
 
 def run_kit(kind: str, name: str, plugins: PluginManager | None = None, quick: bool = False) -> Iterator[Outcome]:
-    """The outcome of every check on an installed plugin; ``quick``: on one sample of an operation instead of all.
+    """The outcome of every check on an installed plugin; ``quick``: on one sample of an operation instead of all, and fewer damaged files.
 
     Raises PluginError when no plugin is called so."""
     subject = Subject(kind, name, plugins, quick)
@@ -46,7 +46,8 @@ def run_kit(kind: str, name: str, plugins: PluginManager | None = None, quick: b
 def conformance(kind: str, name: str, quick: bool = False) -> type:
     """A class of tests for pytest, one for each check of the kind; assign it to a name that starts with Test.
 
-    ``quick``: on one sample of an operation instead of all, for targets whose emulator is slow."""
+    ``quick``: on one sample of an operation instead of all, and fewer damaged files, where a target's emulator or a
+    framework is slow."""
     tests = {f"test_{check.name.replace(' ', '_')}": _test(check, kind, name, quick) for check in checks_of(kind)}
     return type(f"Conformance_{kind}_{name}", (), tests)
 
