@@ -71,13 +71,14 @@ class Flag:
 
     def check(self, value: Any) -> None:
         """Raises InputError where a value is refused."""
-        if self.effect is Effect.REFUSED and value != self._unset and value not in self.accepted:
+        if self.effect is Effect.REFUSED and value != self.unset and value not in self.accepted:
             raise InputError(f"{self._said(value)}: {self.text}")
         if isinstance(value, str) and value in self.refused:
             raise InputError(f"{self._said(value)}: {self.refused[value]}")
 
     @property
-    def _unset(self) -> Any:
+    def unset(self) -> Any:
+        """Its value where it is not given."""
         return False if self.switch else self.default
 
     def _said(self, value: Any) -> str:
@@ -121,7 +122,7 @@ class Command:
         for flag in self.flags:
             flag.check(getattr(values, flag.key))
         for flag in self.flags:
-            if flag.effect is Effect.NOTHING and getattr(values, flag.key) not in (flag.default, False):
+            if flag.effect is Effect.NOTHING and getattr(values, flag.key) != flag.unset:
                 print(f"{self.name}: warning: {flag.name} has no effect: {flag.text}", file=sys.stderr)
         return values
 

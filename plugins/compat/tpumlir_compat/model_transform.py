@@ -76,6 +76,8 @@ def act(values: Namespace) -> int:
     output = Path(values.mlir)
     if output.suffix != ".mlir":
         raise InputError(f"--mlir {values.mlir}: the name has to end with .mlir")
+    if Path(values.model_name).name != values.model_name:
+        raise InputError(f"--model_name {values.model_name}: files cannot be named after it")
     checked = bool(values.test_input) and not values.not_inference
     if checked and not values.test_result:
         raise InputError("--test_input: name the file for the result with --test_result")
@@ -93,8 +95,6 @@ def act(values: Namespace) -> int:
 
 def _weights(module: Module) -> str:
     """What the reference calls the file of the weights: after the network, not after the .mlir."""
-    if Path(module.name).name != module.name:
-        raise InputError(f"--model_name {module.name}: files cannot be named after it")
     return f"{module.name}_{str(module.attributes.get('module.state', 'TOP_F32')).lower()}_all_weight.npz"
 
 
@@ -117,6 +117,7 @@ def _module(values: Namespace, options: ImportOptions, session: Session) -> Modu
     model = Path(values.model_def)
     if model.suffix != api.TEXT_SUFFIX:
         module = api.transform(model, options=options, session=session)
+        module.name = values.model_name
         images.record(module, values)
         return module
     module = api.open_module(model, session=session)

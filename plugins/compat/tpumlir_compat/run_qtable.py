@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tpumlir_compat.entry import run
-from tpumlir_compat.flags import Command, Flag, nothing
+from tpumlir_compat.flags import Command, Flag, acts, nothing
 from tpumlir_core.errors import UnsupportedError
 
 _LATER = "there is no search for mixed precision yet"
 
 FLAGS: tuple[Flag, ...] = (
-    nothing("mlir_file", _LATER),
+    acts("mlir_file", _LATER),
     *(nothing(name, _LATER) for name in (
         "--dataset", "--data_list", "--input_num", "--inference_num", "--calibration_table", "--chip --processor", "--fp_type",
         "--expected_cos", "--min_layer_cos", "--max_float_layers", "--quantize_method_list", "--benchmark_method",

@@ -7,13 +7,13 @@ weights stay F32 in the module, and each kernel lays them out as it computes wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tpumlir_core.ir import ElementType, Module, Operation
-from tpumlir_core.ir.top import Weight
+from tpumlir_core.ir.top import Input, Weight
 from tpumlir_core.ir.tpu import lowered_class
 from tpumlir_core.lowering import KEPT, prepare_for, to_tpu
-from tpumlir_core.plugins.extension_points import LoweringOptions, Quantizer, Target
+from tpumlir_core.plugins.extension_points import LoweringOptions, Positions, Quantizer, Target
 from tpumlir_core.precision import STORED, storage_modes
 from tpumlir_core.storage_lowering import Storage, StorageLowering
 from tpumlir_float.overflow import keep_probabilities_finite
@@ -31,16 +31,36 @@ class FloatQuantizer(Quantizer):
             return to_tpu(module, target.name, options.mode)
         modes = storage_modes(module, target, options)
         keep_probabilities_finite(module, modes)
-        lowering = StorageLowering(module)
+        stored_as = {operation: Storage(STORED.get(mode, ElementType.F32)) for operation, mode in modes.items()}
+        lowering = StorageLowering(module, _external(module, stored_as, options.quant_outputs))
+        fed = _fed(module, stored_as, options.quant_inputs)
         for operation in module.function.operations:
             if operation.opcode in KEPT:
-                lowering.keep(operation)
+                lowering.keep(operation, fed.get(operation))
                 continue
-            stored = Storage(STORED.get(modes[operation], ElementType.F32))
+            stored = stored_as[operation]
             operands = [_wanted(operation, i, stored) for i in range(len(operation.operands))]
             results = [stored if r.type.element is ElementType.F32 else Storage.of(r) for r in operation.results]
             lowering.add(operation, lowered_class(operation), operands, results)
         return lowering.finish(target.name, options.mode)
+
+
+def _external(module: Module, stored_as: Mapping[Operation, Storage], chosen: Positions) -> dict[int, Storage]:
+    """How the chosen outputs are stored, by position: as what makes them stores them."""
+    made = {i: value for i, value in enumerate(module.function.outputs) if i in chosen and value.type.element is ElementType.F32}
+    return {i: stored_as[value.owner] for i, value in made.items() if value.owner in stored_as}
+
+
+def _fed(module: Module, stored_as: Mapping[Operation, Storage], chosen: Positions) -> dict[Operation, Storage]:
+    """How the chosen inputs are fed: as the first operation that takes them wants them."""
+    inputs = [operation for operation in module.function.operations if isinstance(operation, Input)]
+    takers: dict[Operation, Storage] = {}
+    for operation, stored in stored_as.items():
+        for i, value in enumerate(operation.operands):
+            wanted = _wanted(operation, i, stored)
+            if value is not None and value.owner in inputs and wanted is not None:
+                takers.setdefault(value.owner, wanted)
+    return {operation: takers[operation] for i, operation in enumerate(inputs) if i in chosen and operation in takers}
 
 
 def _wanted(operation: Operation, position: int, stored: Storage) -> Storage | None:
