@@ -12,7 +12,7 @@ from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.ir import Array, ElementType, Module, Operation, top
 from tpumlir_core.ir.storage import to_real
-from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions
+from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Positions
 from tpumlir_core.precision import keeps_f32
 from tpumlir_core.stages import Session
 from tpumlir_float.lowering import FloatQuantizer
@@ -53,6 +53,21 @@ def test_outputs_keep_name_and_type() -> None:
     lowered = lower(module, "F16")
     (output,) = lowered.function.outputs
     assert (output.name, output.type.element, output.owner.input.name) == (name, F32, f"{name}_f16")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("mode", "element"), [("F16", F16), ("BF16", BF16)])
+def test_outside_types_can_stay(mode: str, element: ElementType) -> None:
+    module = network(Graph())
+    name = module.function.outputs[0].name
+    every = Positions(every=True)
+    lowered = lower(module, mode, quant_inputs=every, quant_outputs=every)
+    fed = next(op for op in lowered.function.operations if isinstance(op, top.Input))
+    assert (fed.output.type.element, [user.opcode for user, _ in fed.output.uses]) == (element, ["tpu.Conv"])
+    assert [(v.name, v.type.element) for v in lowered.function.outputs] == [(name, element)]
+    numbers = np.random.default_rng(5).standard_normal((1, 5, 6, 7)).astype(np.float32)
+    stored = SophgoExecutor().run(lowered, {fed.name: numbers})
+    plain = SophgoExecutor().run(lower(network(Graph()), mode), {fed.name: numbers})
+    np.testing.assert_array_equal(to_real(stored[name], lowered.function.outputs[0].type), plain[name])
 
 
 def test_a_value_is_converted_once() -> None:

@@ -159,6 +159,8 @@ def test_outside_types_can_stay(graph: Graph) -> None:
     fed = next(op for op in lowered.function.operations if op.opcode == "top.Input")
     assert fed.output.type.element is SI8
     assert [v.type.element for v in lowered.function.outputs] == [ElementType.F32, SI8]
+    stored = SophgoExecutor().run(lowered, inputs)[fed.name]  # real numbers that are fed are stored as the input is
+    np.testing.assert_array_equal(stored, np.clip(np.round(inputs[fed.name] / fed.output.type.scaling[0]), -128, 127))
 
 
 def test_without_any_range_it_says_what_is_missing(graph: Graph) -> None:

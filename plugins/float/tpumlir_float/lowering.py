@@ -47,8 +47,8 @@ class FloatQuantizer(Quantizer):
 
 def _external(module: Module, stored_as: Mapping[Operation, Storage], chosen: Positions) -> dict[int, Storage]:
     """How the chosen outputs are stored, by position: as what makes them stores them."""
-    made = {i: value for i, value in enumerate(module.function.outputs) if i in chosen and value.type.element is ElementType.F32}
-    return {i: stored_as[value.owner] for i, value in made.items() if value.owner in stored_as}
+    outputs = {i: value for i, value in enumerate(module.function.outputs) if i in chosen and value.type.element is ElementType.F32}
+    return {i: stored_as[owner] for i, value in outputs.items() if (owner := value.owner) is not None and owner in stored_as}
 
 
 def _fed(module: Module, stored_as: Mapping[Operation, Storage], chosen: Positions) -> dict[Operation, Storage]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tpumlir_core.interpreter import matched_inputs
+from tpumlir_core.interpreter import matched_inputs, network_inputs
 from tpumlir_core.ir import Array, ElementType, Module, Operation, TensorType, Value
 from tpumlir_core.ir.storage import to_bfloat16, to_real
 from tpumlir_core.ir.top import Input, Weight
@@ -23,7 +23,7 @@ class SophgoExecutor(Executor):
     """The arithmetic that the chips of the family share."""
 
     def run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        fed = matched_inputs(module, inputs)
+        fed = matched_inputs(module, _stored(module, inputs))
         last = _last_uses(module)
         arrays: dict[Value, Array] = {}
         kept: dict[str, Array] = {}
@@ -36,6 +36,13 @@ class SophgoExecutor(Executor):
             for value in last.get(index, ()):
                 arrays.pop(value, None)
         return kept
+
+
+def _stored(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Real numbers for an input that is quantized, or BF16, as results are stored; what is no float is stored so already."""
+    types = {value.name: value.type for value in network_inputs(module)}
+    narrowed = {name for name, type in types.items() if type.quantization is not None or type.element is ElementType.BF16}
+    return {name: narrow(array, types[name]) if name in narrowed and array.dtype.kind == "f" else array for name, array in inputs.items()}
 
 
 def _last_uses(module: Module) -> dict[int, list[Value]]:
