@@ -18,6 +18,9 @@ _OF_TWO = frozenset({"Add", "Sub", "Mul", "Max", "Min"})
 
 _LONGEST = 32  # operations of a run: a longer one begins anew, so that a chain of any length takes linear time
 
+POINTS = 1021
+"""Numbers of a range at which functions are evaluated: four for each of 255 steps."""
+
 Steps = tuple[Operation, ...]
 """Operations in order, the last of which makes the result; the first takes nothing but the origin."""
 

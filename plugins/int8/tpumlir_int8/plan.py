@@ -16,6 +16,8 @@ from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptio
 from tpumlir_core.precision import STORED, kind, storage_modes
 from tpumlir_core.storage_lowering import Storage
 from tpumlir_int8 import lookups, products
+from tpumlir_int8.bounds import UNBOUNDED, Bounds, bounds_of
+from tpumlir_int8.flat import narrowed
 from tpumlir_int8.functions import Steps, origin, steps_of
 from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, may_be_quantized, serving_floats
 from tpumlir_int8.products import can_be_lowered
@@ -37,6 +39,12 @@ class Plan:
     """Of operations in 8 bits that are functions of one tensor: what leads to them from it."""
     tables: dict[Operation, Steps] = field(default_factory=dict)
     """Those that are looked up in a table of that tensor's numbers."""
+    bounds: dict[Value, Bounds] = field(default_factory=dict)
+    """What tensors cannot leave."""
+
+    def storage(self, value: Value, range_: CalibratedRange, asymmetric: bool) -> Storage:
+        """How a tensor of a range is stored in 8 bits."""
+        return storage_of(range_, asymmetric, self.bounds.get(value, UNBOUNDED))
 
     def wanted(self, operation: Operation, position: int) -> Storage | None:
         """How an 8-bit operation wants an operand; None: as it is."""
@@ -55,8 +63,8 @@ def is_float_tensor(value: Value | None) -> bool:
 def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
     """The plan for a module that the target can do in INT8 and the float modes it has."""
     floats = storage_modes(module, target, replace(options, mode=_float_mode(target), modes={}))
-    options = replace(options, calibration=unified(module, options.calibration))
-    plan, serving = Plan(), serving_floats(module, options.quant_outputs)
+    options, bounds = _storable(module, options)
+    plan, serving = Plan(bounds=bounds), serving_floats(module, options.quant_outputs)
     for operation in module.function.operations:
         if operation.opcode in KEPT:
             _keep(operation, plan, options)
@@ -74,6 +82,15 @@ def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
         plan.modes[operation] = mode if mode not in (None, INT8) else floats[operation] if fits else "F32"
         _leave_float(operation, plan, options)
     return plan
+
+
+def _storable(module: Module, options: LoweringOptions) -> tuple[LoweringOptions, dict[Value, Bounds]]:
+    """The options with ranges as far as they are worth storing, and the bounds that tensors cannot or need not leave."""
+    ranges = unified(module, options.calibration)
+    cuts = narrowed(module, ranges)
+    ranges |= {value.name: cut.range for value, cut in cuts.items()}
+    bounds = bounds_of(module, ranges) | {value: cut.bounds for value, cut in cuts.items()}
+    return replace(options, calibration=ranges), bounds
 
 
 def _tabulate(operation: Operation, plan: Plan, result: Storage, target: Target) -> None:
@@ -104,7 +121,7 @@ def _keep(operation: Operation, plan: Plan, options: LoweringOptions) -> None:
     for value in operation.results:
         plan.made[value] = Storage.of(value)
         if value.name in options.calibration and is_float_tensor(value):
-            plan.quantized[value] = storage_of(options.calibration[value.name], options.asymmetric)
+            plan.quantized[value] = plan.storage(value, options.calibration[value.name], options.asymmetric)
 
 
 def _leave_float(operation: Operation, plan: Plan, options: LoweringOptions) -> None:
@@ -113,7 +130,7 @@ def _leave_float(operation: Operation, plan: Plan, options: LoweringOptions) -> 
     for value in operation.results:
         plan.made[value] = stored if value.type.element is ElementType.F32 else Storage.of(value)
         if value.name in options.calibration:
-            plan.quantized[value] = storage_of(options.calibration[value.name], options.asymmetric)
+            plan.quantized[value] = plan.storage(value, options.calibration[value.name], options.asymmetric)
 
 
 def _storages(operation: Operation, plan: Plan, options: LoweringOptions) -> list[Storage] | None:
@@ -132,7 +149,7 @@ def _storages(operation: Operation, plan: Plan, options: LoweringOptions) -> lis
         range_ = options.calibration.get(value.name)
         if range_ is None:
             return None
-        found.append(storage_of(_activated(operation, range_), options.asymmetric))
+        found.append(plan.storage(value, _activated(operation, range_), options.asymmetric))
     return found
 
 

@@ -40,6 +40,13 @@ LOOKED_UP = frozenset({
 RECTIFYING = frozenset({"Relu", "LeakyRelu", "PRelu", "SiLU", "HardSwish", "Elu", "GELU", "Mish", "Softplus"})
 """Functions that leave large positive numbers as they are."""
 
+SHIFTING = frozenset({"Scale", "BatchNorm", "AddConst", "SubConst", "MulConst", "DivConst"})
+"""Functions that scale and shift."""
+
+
+RETURN = "func.return"
+"""What takes the outputs of a network."""
+
 
 def may_be_quantized(operation: Operation) -> bool:
     """Whether an operation can be done on 8-bit numbers, whatever their ranges."""
@@ -57,7 +64,7 @@ def serving_floats(module: Module, asked: Positions) -> set[Operation]:
     outputs, serving = set(module.function.outputs), set[Operation]()
     kept = {value for position, value in enumerate(module.function.outputs) if position in asked}
     for operation in reversed(module.function.operations):
-        users = [user for result in operation.results for user, _ in result.uses]
+        users = [user for result in operation.results for user, _ in result.uses if user.opcode != RETURN]
         if not users and kind(operation) in LOOKED_UP and operation.output not in kept:
             serving.add(operation)
         if not users or not outputs.isdisjoint(operation.results) or not (kind(operation) in POINTWISE or follows(operation)):

@@ -1,8 +1,13 @@
 """How tensors are stored in 8 bits: from their calibrated ranges to scales and zero points (as tpu-mlir 1.30.2 has them).
 
 Symmetric: real = stored * threshold / 127; tensors that are never negative are unsigned, threshold / 255. Asymmetric: the range
+<<<<<<< HEAD
 from low to high, which always holds zero, over 255 steps, with a zero point; never negative is unsigned with none. So are stored
 tensors whose range is fixed, because the source model stores them so.
+=======
+from low to high, which always holds zero, over 255 steps, with a zero point; never negative is unsigned with none. A tensor that cannot
+reach far below zero, as activations make them, has a zero point in either case: symmetric steps would be twice as wide.
+>>>>>>> accuracy
 """
 
 from __future__ import annotations
@@ -15,10 +20,13 @@ from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_core.precision import kind
 from tpumlir_core.storage_lowering import Storage
-from tpumlir_int8.policy import FOLLOWING, RECTIFYING
+from tpumlir_int8.bounds import UNBOUNDED, Bounds
+from tpumlir_int8.policy import FOLLOWING, RECTIFYING, SHIFTING
 
 LEAST_THRESHOLD = 1e-5
 """A tensor of zeros is stored as if it reached this far."""
+ONE_SIDED = 0.8
+"""Of the symmetric step may be left with a zero point, for a tensor to have one though none are asked for."""
 
 
 def unified(module: Module, ranges: Mapping[str, CalibratedRange]) -> dict[str, CalibratedRange]:
@@ -33,11 +41,12 @@ def unified(module: Module, ranges: Mapping[str, CalibratedRange]) -> dict[str, 
         raised[name] = replace(raised[name], threshold=_largest(raised[name]))
     for operation in reversed(module.function.operations):
         source = operation.operands[0] if operation.operands else None
-        if kind(operation) not in FOLLOWING | RECTIFYING or source is None or isinstance(source.owner, Weight):
+        if kind(operation) not in FOLLOWING | RECTIFYING | SHIFTING or source is None or isinstance(source.owner, Weight):
             continue
         before, after = raised.get(source.name), raised.get(operation.results[0].name)
         if before is not None and after is not None:
-            wanted = min(after.threshold, _largest(before))
+            factor = _largest(before) / _largest(after) if kind(operation) in SHIFTING else 1.0
+            wanted = min(after.threshold * factor, _largest(before))
             raised[source.name] = replace(before, threshold=max(before.threshold, wanted))
     return raised
 
@@ -46,15 +55,22 @@ def _largest(range_: CalibratedRange) -> float:
     return max(-range_.low, range_.high, range_.threshold)
 
 
-def storage_of(range_: CalibratedRange, asymmetric: bool) -> Storage:
-    """How a tensor of this range is stored."""
+def storage_of(range_: CalibratedRange, asymmetric: bool, bounds: Bounds = UNBOUNDED) -> Storage:
+    """How a tensor of this range is stored, which cannot leave ``bounds``."""
     threshold = max(range_.threshold, LEAST_THRESHOLD)
     if range_.low >= 0:
         return _storage(ElementType.UI8, threshold / 255, 0, range_)
+<<<<<<< HEAD
     if not asymmetric and not range_.fixed:
         return _storage(ElementType.SI8, threshold / 127, 0, range_)
     low, high = min(range_.low, 0.0), max(range_.high, 0.0)
+=======
+    kept = (range_.low, range_.high) if asymmetric else (max(-threshold, bounds.low), min(threshold, bounds.high))
+    low, high = min(kept[0], 0.0), max(kept[1], 0.0)
+>>>>>>> accuracy
     scale = max(high - low, LEAST_THRESHOLD) / 255
+    if not asymmetric and scale > ONE_SIDED * threshold / 127:
+        return _storage(ElementType.SI8, threshold / 127, 0, range_)
     zero_point = round(min(max(-128 - low / scale, -128), 127))
     return _storage(ElementType.SI8, scale, zero_point, range_)
 
