@@ -1,13 +1,9 @@
 """How tensors are stored in 8 bits: from their calibrated ranges to scales and zero points (as tpu-mlir 1.30.2 has them).
 
 Symmetric: real = stored * threshold / 127; tensors that are never negative are unsigned, threshold / 255. Asymmetric: the range
-<<<<<<< HEAD
 from low to high, which always holds zero, over 255 steps, with a zero point; never negative is unsigned with none. So are stored
-tensors whose range is fixed, because the source model stores them so.
-=======
-from low to high, which always holds zero, over 255 steps, with a zero point; never negative is unsigned with none. A tensor that cannot
-reach far below zero, as activations make them, has a zero point in either case: symmetric steps would be twice as wide.
->>>>>>> accuracy
+tensors whose range is fixed, because the source model stores them so. A tensor that cannot reach far below zero, as activations
+make them, has a zero point in either case: symmetric steps would be twice as wide.
 """
 
 from __future__ import annotations
@@ -60,16 +56,11 @@ def storage_of(range_: CalibratedRange, asymmetric: bool, bounds: Bounds = UNBOU
     threshold = max(range_.threshold, LEAST_THRESHOLD)
     if range_.low >= 0:
         return _storage(ElementType.UI8, threshold / 255, 0, range_)
-<<<<<<< HEAD
-    if not asymmetric and not range_.fixed:
-        return _storage(ElementType.SI8, threshold / 127, 0, range_)
-    low, high = min(range_.low, 0.0), max(range_.high, 0.0)
-=======
-    kept = (range_.low, range_.high) if asymmetric else (max(-threshold, bounds.low), min(threshold, bounds.high))
+    whole = asymmetric or range_.fixed
+    kept = (range_.low, range_.high) if whole else (max(-threshold, bounds.low), min(threshold, bounds.high))
     low, high = min(kept[0], 0.0), max(kept[1], 0.0)
->>>>>>> accuracy
     scale = max(high - low, LEAST_THRESHOLD) / 255
-    if not asymmetric and scale > ONE_SIDED * threshold / 127:
+    if not whole and scale > ONE_SIDED * threshold / 127:
         return _storage(ElementType.SI8, threshold / 127, 0, range_)
     zero_point = round(min(max(-128 - low / scale, -128), 127))
     return _storage(ElementType.SI8, scale, zero_point, range_)
