@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Array, Module, Operation
@@ -232,9 +232,13 @@ class Profile:
 
 
 class Target(ABC):
-    """A chip: what it can do, and code generation for it."""
+    """A chip: what it can do, and code generation for it.
+
+    ``host_steps``: whether its files, bmodels or ``tpumlir_core.container``, carry the note of what the host computes afterwards.
+    """
 
     name: str
+    host_steps: ClassVar[bool] = False
 
     @abstractmethod
     def supports(self, op: Operation, mode: str) -> str | None:
