@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 PROJECTS = {"core": ROOT / "pyproject.toml", **{path.parent.name: path for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))}}
 LIBRARIES = {name: path for name, path in PROJECTS.items() if name != "umbrella"}
-CALLED = {"google": "protobuf", "PIL": "pillow"}
+CALLED = {"google": "protobuf", "PIL": "pillow", "cv2": "opencv-python-headless"}
 """Distributions that are not called as their module is."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -87,13 +88,23 @@ class _Source:
 
 
 def _opencv() -> Any:
+    environment = dict(os.environ)
     try:
         import cv2
     except ImportError:
         raise UnsupportedError(f"running Caffe networks needs OpenCV; {INSTALL}") from None
+    finally:
+        _restore(environment)
     if not hasattr(cv2.dnn, "readNetFromCaffe"):
         raise UnsupportedError(f"OpenCV {cv2.__version__} does not read Caffe networks any more; {INSTALL}")
     return cv2
+
+
+def _restore(environment: Mapping[str, str]) -> None:
+    """Undo what importing OpenCV does to the paths of libraries, which are for whatever this process starts later."""
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    os.environ.update(environment)
 
 
 def stored_model(network: Network) -> bytes:

@@ -17,7 +17,7 @@ _MAX_FUNCTION_DEPTH = 4
 def read_proto(path: Path) -> Any:
     """The ``ModelProto`` of a file as it is, external data not read. Raises InputError."""
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         proto = onnx.ModelProto.FromString(path.read_bytes())
