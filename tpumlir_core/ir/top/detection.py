@@ -85,13 +85,13 @@ class PriorBox(Operation):
 
 @op("top.DetectionOutput", "inputs*")
 class DetectionOutput(Operation):
-    """Detections [N, 1, keep_top_k, 7]: rows of (image, class, score, xmin, ymin, xmax, ymax), by image and class, best first.
+    """Detections [N, 1, keep_top_k, 7]: rows of (image, class, score, xmin, ymin, xmax, ymax), by image, best first.
 
     Operands: box codes [N, P * 4] (or [N, P * classes * 4] without ``share_location``), scores [N, P * num_classes] and the boxes
     [1 or N, 2, P * 4] that PriorBox gives. For each class but ``background_label_id``, of the ``top_k`` best boxes with a score above
     ``confidence_threshold`` those stay that overlap no better one by more than ``nms_threshold`` (times ``eta`` after each, while it is
-    above 0.5); of all classes the ``keep_top_k`` best stay. -1 means all. Rows of all images follow one another; what is left is zeros,
-    as in OpenCV.
+    above 0.5); of all classes the ``keep_top_k`` best stay. -1 means all. Rows of all images follow one another; what is left is zeros.
+    Order and zeros are those of OpenCV 4.14; Caffe itself gives the same rows, class by class.
     """
 
     host: ClassVar[bool] = True
@@ -153,16 +153,15 @@ class DetectionOutput(Operation):
         return np.concatenate([centre - half, centre + half], -1)
 
     def _detections(self, boxes: Array, scores: Array) -> list[tuple[float, ...]]:
-        """(class, score, box) of an image's detections, by class, best first."""
+        """(class, score, box) of an image's detections, best first."""
         kept: list[tuple[float, int, int]] = []
         for label in range(self.num_classes):
             if label == self.background_label_id:
                 continue
             own = boxes[:, 0 if self.share_location else label]
             kept += [(float(scores[place, label]), label, place) for place in self._suppressed(own, scores[:, label])]
-        if 0 < self.keep_top_k < len(kept):
-            kept = sorted(kept, key=lambda one: -one[0])[: self.keep_top_k]
-        kept.sort(key=lambda one: one[1])
+        kept.sort(key=lambda one: -one[0])
+        kept = kept[: self.keep_top_k] if self.keep_top_k > 0 else kept
         return [(label, score, *boxes[place, 0 if self.share_location else label]) for score, label, place in kept]
 
     def _suppressed(self, boxes: Array, scores: Array) -> list[int]:

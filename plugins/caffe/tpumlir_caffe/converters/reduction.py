@@ -34,7 +34,7 @@ def reduction(im: Importer, layer: Layer) -> Value:
 
 
 def argmax(im: Importer, layer: Layer) -> Value:
-    """Places of the greatest along ``axis`` (or the values there); without an axis of every image, as [N, 1 or 2, top_k].
+    """Places of the greatest along ``axis`` (or the values there); without an axis of every image, as [N, 1 or 2, top_k, 1, ...].
 
     Of equal ones Caffe takes the last, as it sorts pairs of value and place.
     """
@@ -56,7 +56,7 @@ def _argmax_of_images(im: Importer, x: Value, count: int, with_values: bool) -> 
         raise InputError(f"top_k {count} does not fit a bottom {list(x.shape)}")
     if count > 1:
         raise im.refusal("top_k above 1")
-    shape = (x.shape[0], 1, math.prod(x.shape[1:]))
+    shape = (x.shape[0], 1, math.prod(x.shape[1:]), *(1,) * (len(x.shape) - 3))
     flat = x if x.shape == shape else im.step("flat", top.Reshape, [x], shape=shape)
     attributes: dict[str, Any] = {"axis": 2, "keepdims": True, "mode": "ArgMax", "select_last_index": True}
     if not with_values:
