@@ -194,10 +194,11 @@ def judge_file(mutant: Mutant, data: bytes, name: str) -> Verdict:
                 command(["compile", str(source), "-o", str(output), "--chip", "bm1684x"])
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else -1
-        return Verdict(mutant.model, mutant.seed, code, _fault(code, told.getvalue(), output), told.getvalue()[:1000])
+        return Verdict(mutant.model, mutant.seed, code, fault_of(code, told.getvalue(), output), told.getvalue()[:1000])
 
 
-def _fault(code: int, message: str, output: Path) -> str:
+def fault_of(code: int, message: str, output: Path) -> str:
+    """What is wrong with how a compilation to ``output`` ended; "" where nothing is."""
     written = sorted(path.name for path in output.parent.iterdir())
     if code == 0:
         if written != [output.name] or not output.stat().st_size:

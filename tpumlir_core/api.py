@@ -34,6 +34,7 @@ from tpumlir_core.evaluation import Best, Labelled, LayerLoss
 from tpumlir_core.evaluation.networks import open_networks
 from tpumlir_core.evaluation.runs import best_classes, losses
 from tpumlir_core.files import read_head, write_parts, write_through
+from tpumlir_core.host import rejoined, run_compiled
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
 from tpumlir_core.lowering import check_options
@@ -142,6 +143,7 @@ def lower(
     operators = operator_plugins(module, session.plugins)
     with session.stage("lower", module.name), session.plugins.calling(QUANTIZER, name, "lower"):
         lowered = quantizer.lower(module, target, dataclasses.replace(lowering, mode=quantize, passes=session.passes))
+    lowered.host = module.host
     makers = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
     lowered.made_by = dict(sorted({**module.made_by, **lowered.made_by, **makers}.items()))
     return lowered
@@ -233,7 +235,7 @@ def run(
         name, device = known
         arrays = _arrays(inputs, lambda: compiled_specs(file, options.preprocess))
         with session.stage("run", str(file)), session.plugins.calling(RUNNER, name, "run"):
-            return device.run(file, arrays)
+            return run_compiled(file, device, arrays, session.operators)
     return _run_source(file, inputs, "", options, dump_all, session)
 
 
@@ -278,8 +280,9 @@ def open_module(path: Path, *, options: ImportOptions = ImportOptions(), session
 
 
 def save_module(module: Module, path: Path, weights: str = "") -> None:
-    """Write .mlir and, beside it, the weights, in a file called ``weights`` ("": after the .mlir)."""
-    write_through(path, lambda place: write_module(module, place, weights))
+    """Write .mlir and, beside it, the weights, in a file called ``weights`` ("": after the .mlir); host steps are its last operations."""
+    whole = rejoined(module)
+    write_through(path, lambda place: write_module(whole, place, weights))
 
 
 def save_artifact(artifact: Artifact, path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tpumlir_core.errors import CompareError, InputError
 from tpumlir_core.files import write_parts
+from tpumlir_core.host import finish, network_outputs, run_compiled
 from tpumlir_core.ir import Array, ElementType, Module
 from tpumlir_core.ir.storage import to_real
 from tpumlir_core.plugins import EXECUTOR, INTERPRETER, RUNNER, PluginManager
@@ -75,6 +76,12 @@ def choose_interpreter(plugins: PluginManager) -> str:
 def interpret(module: Module, inputs: Mapping[str, Array], interpreter: str, session: Session) -> dict[str, Array]:
     """Every tensor of a module in real numbers, as an interpreter computes it; "": the best one there is, or for a module that
     stores other than F32 the executor of its chip."""
+    tensors = _computed(module, inputs, interpreter, session)
+    return tensors if module.host is None else tensors | finish(module.host, {**inputs, **tensors})
+
+
+def _computed(module: Module, inputs: Mapping[str, Array], interpreter: str, session: Session) -> dict[str, Array]:
+    """The same without host steps."""
     chip = "" if interpreter else executor_of(module, session.plugins)
     if chip:
         return execute(module, inputs, chip, session)
@@ -108,7 +115,7 @@ def executor_of(module: Module, plugins: PluginManager) -> str:
 
 def outputs_of(module: Module, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The network's outputs among all of its tensors."""
-    return {value.name: arrays[value.name] for value in module.function.outputs}
+    return {value.name: arrays[value.name] for value in network_outputs(module)}
 
 
 def verify_import(model: Path, module: Module, expected: Mapping[str, Array], verification: Verification, session: Session) -> None:
@@ -140,5 +147,5 @@ def verify_artifact(
         write_parts(path, artifact.parts)
         name, runner = require(RUNNER, "", path, session.plugins)
         with session.plugins.calling(RUNNER, name, "run"):
-            ours = runner.run(path, verification.inputs)
+            ours = run_compiled(path, runner, verification.inputs, session.operators)
         require_similar(f"{lowered.name}: the compiled file", ours, expected, _tolerance(verification, lowered))

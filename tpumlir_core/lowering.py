@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.host import split_host
 from tpumlir_core.interpreter import network_inputs
 from tpumlir_core.ir import Function, Module, Operation, TensorType, Value
 from tpumlir_core.ir.top import Weight
@@ -42,7 +43,7 @@ def _check_positions(kind: str, positions: Positions, count: int) -> None:
 
 
 def prepare_for(module: Module, target: Target, mode: str, options: LoweringOptions) -> None:
-    """Rewrite a Top module in place into operations that the target does in a mode.
+    """Rewrite a Top module in place into operations that the target does in a mode; host steps move to ``module.host``.
 
     Raises UnsupportedError that lists, by name, every operation for which there is no way: as the network has it, with what
     it was decomposed into where that is what fails.
@@ -51,6 +52,8 @@ def prepare_for(module: Module, target: Target, mode: str, options: LoweringOpti
     run_pipeline(
         "prepare", module, registry=options.passes, supported=lambda op: target.supports(op, mode) is None, target=target.name
     )
+    if target.host_steps:
+        split_host(module, lambda op: op.opcode not in KEPT and target.supports(op, mode) is not None)
     after = _refused(module, target, mode)
     if after:
         raise UnsupportedError(f"{module.name}: {target.name} cannot do", tuple(_report(before, after)))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tpumlir_core.checks import choose_interpreter, executor_of
 from tpumlir_core.files import read_head
+from tpumlir_core.host import run_compiled
 from tpumlir_core.interpreter import matched_inputs
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.storage import to_real
@@ -100,7 +101,7 @@ def open_compiled_network(
     def run_each(samples: Samples) -> Tensors:
         for sample in samples:
             with session.plugins.calling(RUNNER, name, "run"):
-                found = device.run(path, sample)
+                found = run_compiled(path, device, sample, session.operators)
             yield found
 
     return Network(compiled_specs(path, options.preprocess, preprocess), run_each)

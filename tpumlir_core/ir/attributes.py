@@ -29,3 +29,4 @@ RoundMode = Annotated[
     "enum",
 ]
 GELUMode = Annotated[Literal["normal", "tanh", "sigm"], "enum"]
+BoxCode = Annotated[Literal["CORNER", "CENTER_SIZE", "CORNER_SIZE"], "enum"]

@@ -61,6 +61,8 @@ class Operation:
     result_names: ClassVar[tuple[str, ...]] = ("output",)
     stored: ClassVar[bool] = False
     """Whether ``evaluate`` takes and gives numbers as stored (quantized integers), not the real ones that they stand for."""
+    host: ClassVar[bool] = False
+    """Whether the host may compute it, after the network, where the chip does not (``tpumlir_core.host``)."""
     # Set by create(); not dataclass fields.
     operands: list[Value | None]
     results: list[Value]
@@ -235,7 +237,8 @@ class Function:
 class Module:
     """One network: a function, its weights by name, and module attributes (``module.chip``, ``module.state``, ...).
 
-    ``made_by``: distributions that a compiled file of it is due to, and their versions; not in its text.
+    ``made_by``: distributions that a compiled file of it is due to, and their versions; not in its text. ``host``: what the host
+    computes of the outputs afterwards (see ``tpumlir_core.host``).
     """
 
     name: str
@@ -243,6 +246,7 @@ class Module:
     weights: WeightStore
     attributes: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, str] = field(default_factory=dict)
+    host: Module | None = None
 
 
 class WeightStore:

@@ -61,7 +61,8 @@ class Operator(Operation, ABC):
     ``sources``: frontend -> what the operator is called there; a plain ``domain::type`` maps attributes by name.
     ``kernels``: chip -> a kernel class for that target, or ``"module:Class"``, imported only when the chip is compiled for.
     ``quantization``: how integer modes treat it: "float" (computed in float, between casts) or "same_scale" (only moves
-    elements, so that operand and result share one scale). In F32 both mean the same.
+    elements, so that operand and result share one scale). In F32 both mean the same. ``host``: whether the host may compute it at the
+    end of a network, by ``reference``, where the chip does not.
     """
 
     sources: ClassVar[Mapping[str, str | Source]] = {}
@@ -163,8 +164,8 @@ def _check(cls: type[Operator]) -> None:
         raise TypeError(f"operator {cls.opcode}: it has no {' and no '.join(absent)}")
     if cls.quantization not in QUANTIZATIONS:
         raise TypeError(f"operator {cls.opcode}: quantization is {cls.quantization!r}; there is {', '.join(QUANTIZATIONS)}")
-    if not cls.decomposes() and not cls.kernels:
-        raise TypeError(f"operator {cls.opcode}: it has neither decompose nor kernels, so no chip could compute it")
+    if not cls.decomposes() and not cls.kernels and not cls.host:
+        raise TypeError(f"operator {cls.opcode}: it has neither decompose nor kernels, so no chip could compute it, nor is it for the host")
     attribute_specs(cls)
 
 

@@ -13,8 +13,8 @@ from tpumlir_core.ir.top import Weight
 from tpumlir_core.passes.framework import Pass
 from tpumlir_core.passes.rewriting import drop_unused_weights
 
-# Need only the type of their operand, which is static.
-_OF_TYPES = frozenset({"top.Shape", "top.Size"})
+# Need only the types of their operands, which are static.
+_OF_TYPES = frozenset({"top.PriorBox", "top.Shape", "top.Size"})
 
 # What numpy raises for values that do not fit, such as indices outside a tensor.
 _FAULTS = (InputError, ArithmeticError, IndexError, ValueError, TypeError, MemoryError)
@@ -22,7 +22,7 @@ _FAULTS = (InputError, ArithmeticError, IndexError, ValueError, TypeError, Memor
 
 @dataclass(frozen=True)
 class FoldConstants(Pass):
-    """Replace an operation on weights by a weight of its result's name; ``Shape`` and ``Size`` of any tensor too.
+    """Replace an operation on weights by a weight of its result's name; also one of any tensors of which only the shapes count.
 
     ``limit_bytes``: a result larger than this and than its operands together is left to the target. Outputs stay computed.
     """
@@ -62,7 +62,7 @@ class FoldConstants(Pass):
         if not present or op.opcode == "top.Input" or any(user is module.function.terminator for v in op.results for user, _ in v.uses):
             return None
         if op.opcode in _OF_TYPES:
-            return self._stored(op, [np.broadcast_to(np.float32(0), present[0].shape)])
+            return self._stored(op, [np.broadcast_to(np.float32(0), value.shape) for value in present])
         if not all(isinstance(v.owner, Weight) for v in present):
             return None
         if sum(v.type.bytes for v in op.results) > max(self.limit_bytes, sum(v.type.bytes for v in present)):

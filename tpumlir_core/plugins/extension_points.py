@@ -268,9 +268,13 @@ class Profile:
 
 
 class Target(ABC):
-    """A chip: what it can do, and code generation for it."""
+    """A chip: what it can do, and code generation for it.
+
+    ``host_steps``: whether its files, bmodels or ``tpumlir_core.container``, carry the note of what the host computes afterwards.
+    """
 
     name: str
+    host_steps: ClassVar[bool] = False
 
     @abstractmethod
     def supports(self, op: Operation, mode: str) -> str | None:

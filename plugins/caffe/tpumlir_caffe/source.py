@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from tpumlir_caffe.frontend import import_network
 from tpumlir_caffe.importer import Importer
 from tpumlir_caffe.network import Network, read_file, read_network
 from tpumlir_core.errors import InputError, UnsupportedError
-from tpumlir_core.ir import Array, Module
+from tpumlir_core.ir import Array, Module, top
 from tpumlir_core.plugins.extension_points import ImportOptions
 
 INSTALL = "pip install 'tpumlir-caffe[framework]'"
@@ -37,17 +38,16 @@ class _Source:
 
     def __init__(self, path: Path, options: ImportOptions, network: Network, module: Module, importer: Importer) -> None:
         self._cv2 = _opencv()
+        if any(isinstance(op, top.DetectionOutput) and op.keep_top_k < 1 for op in module.function.operations):
+            raise UnsupportedError("OpenCV does not run DetectionOutput without keep_top_k (it crashes)")
         self._module, self._network = module, network
         model = read_file(options.model_data) if options.model_data else stored_model(network)
         with self._refusals():
             self._net = self._cv2.dnn.readNetFromCaffe(np.frombuffer(read_file(path), np.uint8), np.frombuffer(model, np.uint8))
             self._net.enableFusion(False)
             there = set(self._net.getLayerNames())
-        counts = Counter(layer.name for layer in network.layers)
-        self._places = [
-            at for at, layer in enumerate(network.layers)
-            if counts[layer.name] == 1 and layer.name in there and layer.type not in ALIASES and (at, 0) in importer.made
-        ]
+        self._names = _opencv_names(network, there)
+        self._places = [at for at in self._names if network.layers[at].type not in ALIASES and (at, 0) in importer.made]
         self._made = importer.made
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -58,7 +58,7 @@ class _Source:
         with self._refusals():
             for declared in self._network.inputs:
                 self._net.setInput(np.ascontiguousarray(inputs[declared.name], np.float32), declared.name)
-            found = self._net.forwardAndRetrieve([self._network.layers[at].name for at in self._places])
+            found = self._net.forwardAndRetrieve([self._names[at] for at in self._places]) if self._places else []
         tensors = {}
         for at, arrays in zip(self._places, found, strict=True):
             for index, array in enumerate(arrays):
@@ -86,14 +86,34 @@ class _Source:
         return refusals()
 
 
+def _opencv_names(network: Network, there: set[str]) -> dict[int, str]:
+    """The place of a layer -> its name in OpenCV, which is its own, or for convolutions that of their top."""
+    counts = Counter(layer.name for layer in network.layers)
+    found = {at: layer.name for at, layer in enumerate(network.layers) if counts[layer.name] == 1 and layer.name in there}
+    for at, layer in enumerate(network.layers):
+        if at not in found and layer.tops and layer.tops[0] in there - set(counts):
+            found.setdefault(at, layer.tops[0])
+    return found
+
+
 def _opencv() -> Any:
+    environment = dict(os.environ)
     try:
         import cv2
     except ImportError:
         raise UnsupportedError(f"running Caffe networks needs OpenCV; {INSTALL}") from None
+    finally:
+        _restore(environment)
     if not hasattr(cv2.dnn, "readNetFromCaffe"):
         raise UnsupportedError(f"OpenCV {cv2.__version__} does not read Caffe networks any more; {INSTALL}")
     return cv2
+
+
+def _restore(environment: Mapping[str, str]) -> None:
+    """Undo what importing OpenCV does to the paths of libraries, which are for whatever this process starts later."""
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    os.environ.update(environment)
 
 
 def stored_model(network: Network) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tpumlir_core.container import Container, StoredTensor, read_container, write_container
 from tpumlir_core.errors import InputError
+from tpumlir_core.host import host_note
 from tpumlir_core.ir import Array, Module, Value
 from tpumlir_core.preprocess import preprocess_note
 from tpumlir_example_target.chip import Chip, Command
@@ -44,7 +45,7 @@ def pack(chip: Chip, module: Module, program: Program) -> bytes:
     outputs = tuple(stored(value) for value in module.function.outputs)
     code = b"".join(chip.encode(command) for layer in program.layers for command in layer.commands)
     layers = [[layer.name, layer.operation, len(layer.commands)] for layer in program.layers]
-    facts = {"memory_bytes": program.memory_bytes, "layers": layers, **preprocess_note(module)}
+    facts = {"memory_bytes": program.memory_bytes, "layers": layers, **preprocess_note(module), **host_note(module)}
     sections = {"code": code, "weights": program.weights}
     return write_container(Container(CHIP, module.name, inputs, outputs, sections, facts, module.made_by))
 

@@ -16,6 +16,7 @@ class ExampleTarget(Target):
     """A made-up chip that multiplies matrices, adds, and cuts at zero, in F32."""
 
     name = CHIP
+    host_steps = True
 
     def modes(self) -> Sequence[str]:
         return ("F32",)

@@ -19,7 +19,7 @@ _SMALL = 1 << 16
 def read_proto(path: Path) -> Any:
     """The ``ModelProto`` of a file as it is, external data not read. Raises InputError."""
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         proto = onnx.ModelProto.FromString(path.read_bytes())

@@ -6,10 +6,11 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from tpumlir_core.bmodel import MADE_BY, BmodelNet, BmodelTensor, CommandStreams, build_model, model_parts
 from tpumlir_core.errors import InputError
+from tpumlir_core.host import host_note
 from tpumlir_core.ir import ElementType, Module, Operation, Value
 from tpumlir_core.ir.operator import Operator
 from tpumlir_core.lowering import retyped
@@ -35,6 +36,7 @@ STORED = {"F16": ElementType.F16, "BF16": ElementType.BF16}
 class SophgoTarget(Target):
     """A chip of the family. Subclasses give its figures, kernels, emitter, cost model and stream endings."""
 
+    host_steps: ClassVar[bool] = True
     runtime_name: str  # as the runtime spells the chip
 
     @abstractmethod
@@ -127,7 +129,7 @@ class SophgoTarget(Target):
         layers = LayerTable.of(module.function.operations, program.emitter.commands)
         return BmodelNet(
             module.name, self.runtime_name, inputs, outputs, memoryview(program.constants), program.constants_base, program.memory_base,
-            program.memory_bytes, tuple(groups), notes={NOTE: layers.note(), **provenance, **preprocess_note(module)},
+            program.memory_bytes, tuple(groups), notes={NOTE: layers.note(), **provenance, **preprocess_note(module), **host_note(module)},
         )
 
     def _facts(self, program: Program, file_bytes: int) -> dict[str, Any]:

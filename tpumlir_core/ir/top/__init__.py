@@ -35,6 +35,7 @@ from tpumlir_core.ir.top.activation import (
 )
 from tpumlir_core.ir.top.comparison import Compare, CompareConst, LogicalAnd, MaskedFill, Where
 from tpumlir_core.ir.top.convolution import Conv, Deconv, MatMul
+from tpumlir_core.ir.top.detection import DetectionOutput, PriorBox
 from tpumlir_core.ir.top.elementwise import (
     Add,
     AddConst,
@@ -92,13 +93,13 @@ from tpumlir_core.ir.top.source import Input, Weight
 
 __all__ = [
     "Abs", "AdaptiveAvgPool", "Add", "AddConst", "Arange", "Arccos", "Arctanh", "Arg", "AvgPool", "BatchNorm", "Cast", "Ceil", "Clip",
-    "Compare", "CompareConst", "Concat", "ConstantFill", "Conv", "Copy", "Cos", "Cosh", "CumSum", "Deconv", "Depth2Space", "Div",
-    "DivConst", "Elu", "Erf", "Exp", "Expand", "Flatten", "Floor", "GELU", "Gather", "GatherElements", "GatherND", "GridSampler",
-    "GroupNorm", "HardSigmoid", "HardSwish", "Input", "InstanceNorm", "Interp", "LRN", "LayerNorm", "LeakyRelu", "Log", "LogB",
-    "LogicalAnd", "MaskedFill", "MatMul", "Max", "MaxConst", "MaxPool", "Min", "MinConst", "Mish", "Mod", "Mul", "MulConst",
-    "Normalize", "PRelu", "Pack", "Pad", "Permute", "PixelNorm", "Pow", "Pow2", "Pow3", "RMSNorm", "Range", "Reciprocal", "Reduce",
-    "Relu", "Remainder", "Reshape", "Reverse", "Round", "Rsqrt", "Scale", "ScatterElements", "ScatterND", "Shape", "ShuffleChannel",
-    "SiLU", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Slice", "Softmax", "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub",
-    "SubConst", "SwapChannel", "SwapDimInner", "Swish", "Tan", "Tanh", "Tile", "TopK", "Transpose", "Trilu", "Unpack", "Unsqueeze",
-    "Upsample", "Variance", "Weight", "Where",
+    "Compare", "CompareConst", "Concat", "ConstantFill", "Conv", "Copy", "Cos", "Cosh", "CumSum", "Deconv", "Depth2Space",
+    "DetectionOutput", "Div", "DivConst", "Elu", "Erf", "Exp", "Expand", "Flatten", "Floor", "GELU", "Gather", "GatherElements", "GatherND",
+    "GridSampler", "GroupNorm", "HardSigmoid", "HardSwish", "Input", "InstanceNorm", "Interp", "LRN", "LayerNorm", "LeakyRelu", "Log",
+    "LogB", "LogicalAnd", "MaskedFill", "MatMul", "Max", "MaxConst", "MaxPool", "Min", "MinConst", "Mish", "Mod", "Mul", "MulConst",
+    "Normalize", "PRelu", "Pack", "Pad", "Permute", "PixelNorm", "Pow", "Pow2", "Pow3", "PriorBox", "RMSNorm", "Range", "Reciprocal",
+    "Reduce", "Relu", "Remainder", "Reshape", "Reverse", "Round", "Rsqrt", "Scale", "ScatterElements", "ScatterND", "Shape",
+    "ShuffleChannel", "SiLU", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Slice", "Softmax", "Softplus", "Softsign", "Split", "Sqrt",
+    "Squeeze", "Sub", "SubConst", "SwapChannel", "SwapDimInner", "Swish", "Tan", "Tanh", "Tile", "TopK", "Transpose", "Trilu", "Unpack",
+    "Unsqueeze", "Upsample", "Variance", "Weight", "Where",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tpumlir_caffe.converters import (
     convolution,
+    detection,
     elementwise,
     linear,
     movement,
@@ -16,7 +17,7 @@ from tpumlir_caffe.converters import (
 )
 from tpumlir_caffe.importer import Converter
 
-_FAMILIES = (convolution, elementwise, linear, movement, normalization, pooling, reduction, resize)
+_FAMILIES = (convolution, detection, elementwise, linear, movement, normalization, pooling, reduction, resize)
 CONVERTERS: Mapping[str, Converter] = {name: f for family in _FAMILIES for name, f in family.CONVERTERS.items()}
 ALIASES = frozenset(("Dropout", "Split"))
 """Layers whose tops are their bottom under another name: they make no tensor."""

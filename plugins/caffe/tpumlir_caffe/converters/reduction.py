@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from tpumlir_caffe.importer import Converter, Importer
 from tpumlir_caffe.network import Layer
@@ -33,7 +34,7 @@ def reduction(im: Importer, layer: Layer) -> Value:
 
 
 def argmax(im: Importer, layer: Layer) -> Value:
-    """Places of the greatest along ``axis`` (or the values there); without an axis of every image, as [N, 1 or 2, top_k].
+    """Places of the greatest along ``axis`` (or the values there); without an axis of every image, as [N, 1 or 2, top_k, 1, ...].
 
     Of equal ones Caffe takes the last, as it sorts pairs of value and place.
     """
@@ -45,8 +46,8 @@ def argmax(im: Importer, layer: Layer) -> Value:
         if p.top_k > 1:
             raise im.refusal("top_k above 1 along an axis")
         names = [im.top(0), f"{im.top(0)}_values"] if not p.out_max_val else [f"{im.top(0)}_indices", im.top(0)]
-        found = im.add_many(names, top.Arg, [x], axis=axis, keepdims=True, mode="ArgMax", select_last_index=True)
-        return found[p.out_max_val]
+        indices, values = im.add_many(names, top.Arg, [x], axis=axis, keepdims=True, mode="ArgMax", select_last_index=True)
+        return values if p.out_max_val else indices
     return _argmax_of_images(im, x, p.top_k, p.out_max_val)
 
 
@@ -55,9 +56,9 @@ def _argmax_of_images(im: Importer, x: Value, count: int, with_values: bool) -> 
         raise InputError(f"top_k {count} does not fit a bottom {list(x.shape)}")
     if count > 1:
         raise im.refusal("top_k above 1")
-    shape = (x.shape[0], 1, math.prod(x.shape[1:]))
+    shape = (x.shape[0], 1, math.prod(x.shape[1:]), *(1,) * (len(x.shape) - 3))
     flat = x if x.shape == shape else im.step("flat", top.Reshape, [x], shape=shape)
-    attributes = {"axis": 2, "keepdims": True, "mode": "ArgMax", "select_last_index": True}
+    attributes: dict[str, Any] = {"axis": 2, "keepdims": True, "mode": "ArgMax", "select_last_index": True}
     if not with_values:
         return im.emit(top.Arg, [flat], **attributes)
     found = im.add_many([f"{im.top(0)}_indices", f"{im.top(0)}_values"], top.Arg, [flat], **attributes)
