@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -161,8 +162,12 @@ def _finding(task: object, outcome: Outcome[Finding]) -> Finding:
 
 def damaged(mutant: Mutant) -> bytes:
     """The bytes of a damaged file."""
-    originals = {case.name: case for case in cases()}
-    return broken_bytes(originals[mutant.model].write(), np.random.default_rng(mutant.seed))
+    return broken_bytes(_originals()[mutant.model], np.random.default_rng(mutant.seed))
+
+
+@cache
+def _originals() -> Mapping[str, bytes]:
+    return {case.name: case.write() for case in cases() if case.name in MODELS}
 
 
 def judge(mutant: Mutant) -> Verdict:

@@ -47,8 +47,8 @@ class Case:
     fields: Mapping[str, Any] = field(default_factory=dict)
     behind: bool = False
     """Whether images come out of a convolution."""
-    rank: int = 1
-    """Dimensions of the results as the file declares them, which few kernels look at."""
+    declared: tuple[int, ...] = (1,)
+    """Shape of the results as the file has it, which few kernels look at."""
 
     def write(self) -> bytes:
         """The file of the network."""
@@ -59,7 +59,7 @@ class Case:
                 numbers.append(_convolved(model, inputs[-1], operand) if self.behind and _is_image(operand) else inputs[-1])
             else:
                 numbers.append(model.constant(f"c{position}", operand))
-        outputs = [model.tensor(f"y{i}", (1,) * self.rank, kind) for i, kind in enumerate(self.results)]
+        outputs = [model.tensor(f"y{i}", self.declared, kind) for i, kind in enumerate(self.results)]
         model.call(self.operator, numbers, outputs, self.options, **self.fields)
         return model.data(inputs, outputs)
 
@@ -345,8 +345,10 @@ def _blocks() -> Iterator[Case]:
 def _slices() -> list[Case]:
     image = Fed((2, 5, 6, 7))
     found = [
-        Case(f"SLICE {begin} {size}", "SLICE", (image, _i32(*begin), _i32(*size)), rank=4)
-        for begin, size in (((0, 1, 2, 3), (2, 3, -1, 2)), ((0, 0, 0, 1), (-1, -1, -1, -1)), ((1, 0, 0, 0), (1, 5, 6, 7)))
+        Case(f"SLICE {begin} {size}", "SLICE", (image, _i32(*begin), _i32(*size)), declared=declared)
+        for begin, size, declared in (
+            ((0, 1, 2, 3), (2, 3, -1, 2), (2, 3, 4, 2)), ((0, 0, 0, 1), (-1, -1, -1, -1), (2, 5, 6, 6)), ((1, 0, 0, 0), (1, 5, 6, 7), (1, 5, 6, 7)),
+        )
     ]
     bounds: Sequence[tuple[Any, Any, Any, dict[str, int]]] = (
         ((0, 1, 0, 2), (2, 5, 6, 7), (1, 2, 1, 1), {}),
