@@ -42,6 +42,7 @@ class Quantized:
     constants: Sequence[Array] = ()
     type: str = "INT8"
     a_channel: bool = True
+    scaled_bias: bool = True
     label: str = ""
 
     @property
@@ -59,6 +60,9 @@ CASES = (
     Quantized("CONV_2D", (IMAGE,), 6 / 255, -128, "Conv2DOptions", {**SINGLE, **RELU6}, (7, 3, 3, 5), a_channel=False, label="one scale"),
     Quantized("DEPTHWISE_CONV_2D", (IMAGE,), 0.06, 0, "DepthwiseConv2DOptions", {**SINGLE, "DepthMultiplier": 1}, (1, 3, 3, 5), 3),
     Quantized("FULLY_CONNECTED", ((3, 20),), 0.1, -4, "FullyConnectedOptions", {}, (9, 20), a_channel=False),
+    Quantized(
+        "FULLY_CONNECTED", ((3, 20),), 0.1, -4, "FullyConnectedOptions", {}, (9, 20), a_channel=False, scaled_bias=False, label="bias"
+    ),
     Quantized("ADD", (IMAGE, IMAGE), 0.04, 2, "AddOptions"),
     Quantized("ADD", (IMAGE, IMAGE), 6 / 255, -128, "AddOptions", RELU6, label="fused"),
     Quantized("SUB", (IMAGE, IMAGE), 0.04, 2, "SubOptions"),
@@ -111,9 +115,8 @@ def _filter(model: ModelWriter, case: Quantized, source: Scale) -> list[int]:
     filters = (stored + 128).astype(np.uint8) if unsigned else stored.astype(np.int8)
     products = steps * source.scales[0]
     bias = random.integers(-900, 900, channels).astype(np.int32)
-    return [
-        model.constant("w", filters, Scale(steps, zeros + 128 * unsigned, case.axis)), model.constant("b", bias, Scale(products, zeros)),
-    ]
+    scale = Scale(products, zeros) if case.scaled_bias else None
+    return [model.constant("w", filters, Scale(steps, zeros + 128 * unsigned, case.axis)), model.constant("b", bias, scale)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
