@@ -7,7 +7,6 @@ import numpy as np
 from tpumlir_core.ir.operation import Array, Module
 from tpumlir_core.ir.types import ElementType, TensorType
 
-
 QUANTIZED_SOURCE = "TOP_QUANTIZED"
 """The attribute ``module.state`` of a Top module whose source stores tensors in 8 bits: their float types say the range."""
 _STEPS = 255
