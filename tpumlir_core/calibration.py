@@ -12,6 +12,7 @@ from tpumlir_core.checks import DEFAULT_INTERPRETER, choose_interpreter
 from tpumlir_core.errors import InputError
 from tpumlir_core.interpreter import matched_inputs
 from tpumlir_core.ir import Array, ElementType, Module
+from tpumlir_core.ir.storage import is_quantized
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins import CALIBRATOR, INTERPRETER
 from tpumlir_core.plugins.extension_points import CalibratedRange, Effort
@@ -60,8 +61,9 @@ def calibrate_module(module: Module, wanted: Calibration, session: Session) -> d
 
 
 def take_ranges(module: Module) -> dict[str, CalibratedRange]:
-    """Tensor name -> range, of float tensors whose types say one, as those of quantized source models do; the types then say none."""
+    """Tensor name -> range, of float tensors whose types say one; the types then say none. What a quantized source says is fixed."""
     ranges: dict[str, CalibratedRange] = {}
+    fixed = is_quantized(module)
     for value in module.function.values():
         found = value.type.quantization
         if found is None or not value.type.element.is_float:
@@ -69,7 +71,7 @@ def take_ranges(module: Module) -> dict[str, CalibratedRange]:
         value.type = value.type.without_range()
         threshold = max(-found.low, found.high)
         if found.low < found.high and threshold > 0:
-            ranges[value.name] = CalibratedRange(threshold, found.low, found.high, fixed=True)
+            ranges[value.name] = CalibratedRange(threshold, found.low, found.high, fixed)
     return ranges
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Module, Operation, Value
+from tpumlir_core.ir.storage import as_source_holds, is_quantized
 from tpumlir_core.ir.top import Input, Weight
 from tpumlir_core.plugins.extension_points import Interpreter
 
@@ -37,15 +38,19 @@ def _fit(value: Value, array: Array) -> Array:
 
 
 class NumpyInterpreter(Interpreter):
-    """Runs a module with nothing but numpy; exact, and slow on large networks."""
+    """Runs a module with nothing but numpy; exact, and slow on large networks.
+
+    Tensors that a quantized source stores in 8 bits are rounded as they are there.
+    """
 
     def run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Every tensor of the network by name, weights left out. Raises InputError for wrong inputs."""
         fed = matched_inputs(module, inputs)
         arrays: dict[Value, Array] = {}
+        quantized = is_quantized(module)
         for operation in module.function.operations:
             for value, array in zip(operation.results, _evaluate(module, operation, arrays, fed), strict=True):
-                arrays[value] = array
+                arrays[value] = as_source_holds(array, value.type) if quantized else array
         return {value.name: array for value, array in arrays.items() if not isinstance(value.owner, Weight)}
 
 

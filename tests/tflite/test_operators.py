@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeps.tflite_cases import Case, cases
+from sweeps.tflite.case import Case
+from sweeps.tflite.cases import cases
 from tpumlir_core.ir.evaluate import evaluate_module
 from tpumlir_core.ir.verify import verify
 from tpumlir_core.plugins.extension_points import ImportOptions

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir.operation import Array, Module, Operation, Value
+from tpumlir_core.ir.storage import as_source_holds, is_quantized
 
 
 def evaluate_module(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -14,11 +15,12 @@ def evaluate_module(module: Module, inputs: Mapping[str, Array]) -> dict[str, Ar
     Raises InputError when an input is missing or has the wrong shape, or an operation cannot be evaluated.
     """
     arrays: dict[Value, Array] = {}
+    quantized = is_quantized(module)
     for operation in module.function.operations:
         for value, found in zip(operation.results, _results(module, operation, inputs, arrays), strict=True):
             if found.shape != value.shape:
                 raise InputError(f"{module.name}: {value.name} has the shape {found.shape}, but its type says {value.shape}")
-            arrays[value] = found
+            arrays[value] = as_source_holds(found, value.type) if quantized else found
     return {value.name: found for value, found in arrays.items()}
 
 

@@ -4,8 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from tpumlir_core.ir.operation import Array
+from tpumlir_core.ir.operation import Array, Module
 from tpumlir_core.ir.types import ElementType, TensorType
+
+QUANTIZED_SOURCE = "TOP_QUANTIZED"
+"""The attribute ``module.state`` of a Top module whose source stores tensors in 8 bits: their float types say the range."""
+_STEPS = 255
+
+
+def is_quantized(module: Module) -> bool:
+    """Whether the source of a Top module stores tensors in 8 bits."""
+    return bool(module.attributes.get("module.state") == QUANTIZED_SOURCE)
+
+
+def as_source_holds(values: Array, type: TensorType) -> Array:
+    """What a quantized source makes of float numbers: the nearest of the 256 from ``low`` to ``high`` of the tensor's type."""
+    found = type.quantization
+    if found is None or type.element is not ElementType.F32 or not found.low < found.high:
+        return values
+    scale = (found.high - found.low) / _STEPS
+    lowest = np.rint(found.low / scale)
+    with np.errstate(invalid="ignore"):
+        steps = np.clip(np.rint(values.astype(np.float64) / scale), lowest, lowest + _STEPS)
+    rounded: Array = (steps * scale).astype(np.float32)
+    return rounded
 
 
 def to_real(stored: Array, type: TensorType) -> Array:

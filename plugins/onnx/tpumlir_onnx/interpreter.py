@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tpumlir_core.errors import InputError
+from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.ir import Array, Module, Operation, Value, top
+from tpumlir_core.ir.storage import is_quantized
 from tpumlir_core.plugins.extension_points import Interpreter
 from tpumlir_onnx.builder import Builder
 from tpumlir_onnx.export import export
@@ -19,9 +21,14 @@ _MOST_CONSTANTS = 1 << 30
 
 
 class OnnxRuntimeInterpreter(Interpreter):
-    """Keeps every tensor. One sample is run node by node as the module says, many by what onnxruntime makes of the graph."""
+    """Keeps every tensor. One sample is run node by node as the module says, many by what onnxruntime makes of the graph.
+
+    Modules of quantized sources, whose tensors are rounded one by one, are evaluated in numpy.
+    """
 
     def run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        if is_quantized(module):
+            return NumpyInterpreter().run(module, inputs)
         tensors = _sources(module, inputs)
         for step in _steps(module, optimize=False):
             _run(step, tensors)
@@ -29,6 +36,9 @@ class OnnxRuntimeInterpreter(Interpreter):
 
     def run_each(self, module: Module, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
         steps: list[Operation | _Segment] = []
+        if is_quantized(module):
+            yield from super().run_each(module, samples)
+            return
         for inputs in samples:
             tensors = _sources(module, inputs)
             steps = steps or list(_steps(module, optimize=True))

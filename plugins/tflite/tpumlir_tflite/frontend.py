@@ -8,6 +8,7 @@ from pathlib import Path
 from tpumlir_core.errors import InputError
 from tpumlir_core.importing import element_of, fixed_shape, named, one_each
 from tpumlir_core.ir import Array, ElementType, Module
+from tpumlir_core.ir.storage import QUANTIZED_SOURCE
 from tpumlir_core.plugins.extension_points import Example, Frontend, ImportOptions
 from tpumlir_tflite.converters import CONVERTERS
 from tpumlir_tflite.importer import Importer
@@ -56,7 +57,10 @@ def import_graph(graph: Graph, options: ImportOptions, name: str) -> tuple[Modul
     importer.add_nodes(graph.nodes)
     importer.check_supported()
     outputs = [importer.form(index, SOURCE) for index in wanted]
-    return importer.module(name, outputs, "TFLITE"), importer
+    module = importer.module(name, outputs, "TFLITE")
+    if any(value.type.quantization is not None for value in module.function.values()):
+        module.attributes["module.state"] = QUANTIZED_SOURCE
+    return module, importer
 
 
 def _add_inputs(importer: Importer, options: ImportOptions) -> None:

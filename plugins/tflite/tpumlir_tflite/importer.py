@@ -17,11 +17,11 @@ import numpy as np
 
 from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.importing import TopBuilder, one_line
-from tpumlir_core.ir import Array, ElementType, Operation, Quantization, Value, top
+from tpumlir_core.ir import Array, ElementType, Operation, Value, top
 from tpumlir_core.ir.operator import Operator
 from tpumlir_core.ir.operator_lookup import OperatorSet
 from tpumlir_tflite.layout import CHANNELS_FIRST, SOURCE, Laid, Layout
-from tpumlir_tflite.model import ABSENT, Graph, Node, Tensor
+from tpumlir_tflite.model import ABSENT, Graph, Node
 from tpumlir_tflite.tensors import dense
 
 Result = Laid | Array
@@ -30,8 +30,8 @@ Converter = Callable[["Importer", Node], "Result | Sequence[Result]"]
 FRONTEND = "tflite"
 """What custom operators call this frontend in ``sources``."""
 _FAULTS_OF_A_NODE = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error)
-_RANGED = {"INT8": (-128, 127), "UINT8": (0, 255)}
-"""Stored types whose scales say a range that 8-bit quantization can use as it is."""
+_LARGEST_CONSTANT = 1 << 26
+"""Elements of a constant that is computed at import."""
 
 
 class Importer(TopBuilder):
@@ -105,10 +105,16 @@ class Importer(TopBuilder):
         arrays: dict[Value, Array] = {}
         for operation in self.function.operations[start:]:
             if not isinstance(operation, top.Weight):
+                self.check_constant(operation.output.shape)
                 operands = [None if v is None else self._computed(v, arrays) for v in operation.operands]
                 arrays.update(zip(operation.results, operation.evaluate(operands), strict=True))
         found = [r.layout.to_source(self._computed(r.value, arrays)) if isinstance(r, Laid) else r for r in results]
         return [self._in_source_type(index, array) for index, array in zip(node.outputs, found, strict=False)]
+
+    def check_constant(self, shape: Sequence[int]) -> None:
+        """Raise InputError if no constant of this shape should be made: a small file makes no huge one."""
+        if math.prod(shape) > _LARGEST_CONSTANT:
+            raise InputError(f"a constant of shape {list(shape)} is too large to be computed at import")
 
     def _computed(self, value: Value, arrays: Mapping[Value, Array]) -> Array:
         return arrays[value] if value in arrays else self.weights[value.name].reshape(value.shape)
@@ -140,7 +146,7 @@ class Importer(TopBuilder):
             return
         value = result.value
         if value.type.quantization is None and not isinstance(value.owner, top.Weight):
-            value.type = replace(value.type, quantization=_range(self.graph.tensors[index]))
+            value.type = replace(value.type, quantization=self.graph.tensors[index].range)
         self.forms[index] = {result.layout: value}
 
     def _name(self, index: int, layout: Layout) -> str:
@@ -284,12 +290,3 @@ class Importer(TopBuilder):
 
 
 _UNREADABLE = frozenset(("STRING", "COMPLEX64", "COMPLEX128", "RESOURCE", "VARIANT", "BFLOAT16"))
-
-
-def _range(tensor: Tensor) -> Quantization | None:
-    """The range of a tensor that is stored in 8 bits, with one scale."""
-    if tensor.scale is None or tensor.type not in _RANGED or tensor.scale.scales.size != 1:
-        return None
-    scale, zero = float(tensor.scale.scales[0]), int(tensor.scale.zeros[0])
-    low, high = ((number - zero) * scale for number in _RANGED[tensor.type])
-    return Quantization(scale, zero, low, high) if low < high and math.isfinite(high - low) else None

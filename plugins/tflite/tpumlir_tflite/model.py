@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tpumlir_core.errors import InputError
-from tpumlir_core.ir import Array
+from tpumlir_core.ir import Array, Quantization
 from tpumlir_tflite.tensors import DENSE, Level, Scale, Sparsity, stored_array
 from tpumlir_tflite.verifier import verify
 
@@ -21,6 +21,8 @@ _VERSION = 3
 _CUSTOM = 32
 _CODES_OF_OLD_FILES = 127
 """Older files have the operator's number in one signed byte; from here on it is in another field."""
+_RANGED = {"INT8": (-128, 127), "UINT8": (0, 255)}
+"""Stored types whose scales say a range that 8-bit quantization can use as it is."""
 _EMPTY_TABLE = struct.pack("<HHi", 4, 4, 4)
 _EMPTY_AT = 4
 
@@ -40,6 +42,15 @@ class Tensor:
     """As stored: integers where ``scale`` says what they stand for; float16 as such."""
     sparsity: Sparsity | None = None
     """How ``stored`` lists only some of the elements."""
+
+    @property
+    def range(self) -> Quantization | None:
+        """What a tensor that is stored in 8 bits with one scale can hold; None for any other."""
+        if self.scale is None or self.type not in _RANGED or self.scale.scales.size != 1:
+            return None
+        scale, zero = float(self.scale.scales[0]), int(self.scale.zeros[0])
+        low, high = ((number - zero) * scale for number in _RANGED[self.type])
+        return Quantization(scale, zero, low, high) if low < high else None
 
 
 @dataclass(frozen=True)

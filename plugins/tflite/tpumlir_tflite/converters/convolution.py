@@ -51,6 +51,17 @@ def record_scales(im: Importer, index: int, weight: Value) -> None:
         weight.owner.scale = im.weight_scales(index)
 
 
+def bias_of(im: Importer, bias: int, source: int, filter: int) -> Value | None:
+    """The bias of a product. Integers whose scale a file leaves out have that of the products, operand's times filter's."""
+    if bias == ABSENT:
+        return None
+    operand, weights = im.graph.tensors[source].scale, im.graph.tensors[filter].scale
+    if bias in im.constants and im.is_integer(bias) and operand is not None and weights is not None:
+        scales = operand.scales[0] * weights.scales
+        return im.constant_result("bias", (im.constants[bias] * scales).astype(np.float32))
+    return im.value(bias)
+
+
 @dataclass(frozen=True)
 class _Filter:
     """A convolution's filter: its number, the order that Top wants its axes in, its extents and the groups."""
@@ -62,7 +73,7 @@ class _Filter:
 
 
 def _convolution(im: Importer, node: Node, filter: _Filter, window: Window, x: Value, pads: Sequence[int]) -> Laid:
-    bias = im.value(node.input(2)) if node.input(2) != ABSENT else None
+    bias = bias_of(im, node.input(2), node.input(0), filter.index)
     return activated(
         im, window.activation, top.Conv, [x, filters(im, filter.index, filter.order), bias], CHANNELS_FIRST,
         kernel_shape=filter.kernel, strides=window.strides, dilations=window.dilations, pads=tuple(pads), group=filter.group,
@@ -140,7 +151,7 @@ def transpose_conv(im: Importer, node: Node) -> Laid:
     full = [(n - 1) * stride + k for n, stride, k in zip(x.shape[2:], strides, kernel, strict=True)]
     begins = [max(0, f - w) // 2 if options.Padding() == SAME else 0 for f, w in zip(full, wanted[1:3], strict=True)]
     ends = [f - w - b for f, w, b in zip(full, wanted[1:3], begins, strict=True)]
-    bias = im.value(node.input(3)) if node.input(3) != ABSENT else None
+    bias = bias_of(im, node.input(3), node.input(2), node.input(1))
     return activated(
         im, options.FusedActivationFunction(), top.Deconv, [x, filters(im, node.input(1), (0, 3, 1, 2)), bias], CHANNELS_FIRST,
         kernel_shape=kernel, strides=strides, pads=(*begins, *ends), group=1,

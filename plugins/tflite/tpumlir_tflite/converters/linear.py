@@ -9,10 +9,10 @@ import numpy as np
 
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Value, top
-from tpumlir_tflite.converters.convolution import record_scales
+from tpumlir_tflite.converters.convolution import bias_of, record_scales
 from tpumlir_tflite.importer import Converter, Importer
 from tpumlir_tflite.layout import CHANNELS_FIRST, Laid
-from tpumlir_tflite.model import ABSENT, Node
+from tpumlir_tflite.model import Node
 from tpumlir_tflite.parameters import activated
 
 
@@ -28,7 +28,7 @@ def fully_connected(im: Importer, node: Node) -> Laid:
     rows = math.prod(shape) // columns
     kept = options.KeepNumDims() and shape[-1:] == (columns,)
     x, filter = _operands(im, node, shape if kept else (rows, columns))
-    bias = im.value(node.input(2)) if node.input(2) != ABSENT else None
+    bias = bias_of(im, node.input(2), node.input(0), node.input(1))
     return activated(im, options.FusedActivationFunction(), top.MatMul, [x, filter, bias])
 
 

@@ -67,7 +67,7 @@ def one_hot(im: Importer, node: Node) -> Laid:
     on, off = (float(im.required(node.input(i), "values").reshape(-1)[0]) for i in (2, 3))
     if depth < 1:
         raise InputError(f"depth {depth} must be positive")
-    im.check_size((*indices.shape, depth))
+    im.check_constant((*indices.shape, depth))
     rank = len(indices.shape) + 1
     axis = normal_axis(node.options("OneHotOptions").Axis(), rank)
     wide = im.step("axis", top.Unsqueeze, [indices], axes=(axis,))

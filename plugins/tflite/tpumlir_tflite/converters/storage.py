@@ -34,19 +34,21 @@ def fill(im: Importer, node: Node) -> Array:
     extents = im.integers(node.input(0), "extents")
     if min(extents, default=0) < 0:
         raise InputError(f"extents {list(extents)} cannot be")
-    im.check_size(extents)
+    im.check_constant(extents)
     return np.full(extents, im.required(node.input(1), "value").reshape(-1)[0])
 
 
 def zeros_like(im: Importer, node: Node) -> Array:
-    return np.zeros(im.shape(im.present(node.input(0))), np.float32)
+    extents = im.shape(im.present(node.input(0)))
+    im.check_constant(extents)
+    return np.zeros(extents, np.float32)
 
 
 def range_(im: Importer, node: Node) -> Array:
     start, limit, delta = (im.required(index, "bounds").reshape(-1)[0] for index in node.inputs)
     if delta == 0:
         raise InputError("the step is 0")
-    im.check_size([max(0, int(np.ceil((limit - start) / delta)))])
+    im.check_constant([max(0, int(np.ceil((limit - start) / delta)))])
     return np.arange(start, limit, delta)
 
 

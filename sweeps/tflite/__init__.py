@@ -1,0 +1,1 @@
+"""TFLite on the BM1684X: single operators, trained networks and damaged files; `python -m sweeps.tflite`."""
