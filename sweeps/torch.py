@@ -1,7 +1,7 @@
 """PyTorch models against PyTorch: `python -m sweeps.torch [--emulate N] [--only TEXT]`, in an environment with torch.
 
-Every case is exported and traced, both files are imported, and what the Top module computes is compared with PyTorch. Passed, refused and wrong
-go to results/torch.json and .md; wrong must be empty. Every N-th is compiled for BM1684X in F32 and run on the emulator too.
+Every case is exported and traced, both files are imported, and what the Top module computes is compared with PyTorch. Passed, refused
+and wrong go to results/torch.json and .md; wrong must be empty. Every N-th is compiled for BM1684X in F32 and run on the emulator too.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from tpumlir_torch.model import open_program
 RESULTS = Path("results")
 LEAST = (0.9999, 0.999)
 """Least cosine and euclidean similarity to PyTorch."""
+LEAST_EMULATED = (0.9999, 0.99)
 
 
 @dataclass
@@ -96,7 +97,7 @@ def _compare(case: Case, path: Path, inputs: Sequence[torch.Tensor], finding: Fi
     session = Session()
     module = api.transform(path, options=ImportOptions(input_shapes=tuple(case.shapes), input_types=_types(inputs)), session=session)
     names = [operation.name for operation in module.function.operations if operation.opcode == "top.Input"]
-    feeds = {name: tensor.numpy().astype(np.int32 if tensor.dtype == torch.int64 else np.float32) for name, tensor in zip(names, inputs, strict=True)}
+    feeds = {name: _array(tensor) for name, tensor in zip(names, inputs, strict=True)}
     with torch.no_grad():
         expected = [tensor.float().numpy() for tensor in _flat(Wrapped(case.function).eval()(*[tensor.clone() for tensor in inputs]))]
     ours = evaluate_module(module, feeds)
@@ -105,6 +106,10 @@ def _compare(case: Case, path: Path, inputs: Sequence[torch.Tensor], finding: Fi
         fault = _emulated(module, feeds, expected, path.parent, session)
         finding.emulated = True
     finding.state, finding.why = ("wrong", fault) if fault else ("passed", "")
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    return tensor.numpy().astype(np.int32 if tensor.dtype == torch.int64 else np.float32)
 
 
 def _types(inputs: Sequence[torch.Tensor]) -> tuple[str, ...]:
@@ -124,9 +129,9 @@ def _fault(module: Module, expected: Sequence[Array], ours: Sequence[Array]) -> 
             return f"{value.name} has shape {list(found.shape)}, not {list(wanted.shape)}"
         if np.allclose(wanted, found, atol=1e-4, rtol=1e-3, equal_nan=True):
             continue
-        comparison = compare_tensors(value.name, wanted, found)
-        if not (comparison.cosine >= LEAST[0] and comparison.euclid >= LEAST[1]):
-            return f"{value.name}: cosine {comparison.cosine:.6f}, euclid {comparison.euclid:.6f}"
+        failed = compare_tensors({value.name: found}, {value.name: wanted}, LEAST).failed
+        if failed:
+            return f"{value.name}: cosine {failed[0].cosine:.6f}, euclid {failed[0].euclid:.6f}"
     return ""
 
 
@@ -140,9 +145,9 @@ def _emulated(module: Module, feeds: dict[str, Array], expected: Sequence[Array]
     ours = [next(array for key, array in found.items() if key.startswith(name)) for name in names]
     for name, wanted, array, shape in zip(names, expected, ours, shapes, strict=True):
         if not np.allclose(wanted, array.reshape(shape), atol=1e-3, rtol=1e-3):
-            comparison = compare_tensors(name, wanted, array.reshape(shape))
-            if not (comparison.cosine >= LEAST[0] and comparison.euclid >= 0.99):
-                return f"emulator: {name}: cosine {comparison.cosine:.6f}"
+            failed = compare_tensors({name: array.reshape(shape)}, {name: wanted}, LEAST_EMULATED).failed
+            if failed:
+                return f"emulator: {name}: cosine {failed[0].cosine:.6f}"
     return ""
 
 

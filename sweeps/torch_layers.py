@@ -23,7 +23,8 @@ def layers() -> Iterator[Case]:
             yield Case(f"conv{n}d {what}", kind(6, 12, kernel, stride, padding, dilation, groups), [shape])
             if transposed is not None:
                 extra = stride - 1
-                yield Case(f"conv_transpose{n}d {what}", transposed(6, 12, kernel, stride, padding, extra, groups, dilation=dilation), [shape])
+                layer = transposed(6, 12, kernel, stride, padding, extra, groups, dilation=dilation)
+                yield Case(f"conv_transpose{n}d {what}", layer, [shape])
     yield Case("conv2d same", nn.Conv2d(6, 4, (3, 4), padding="same"), [IMAGE])
     yield Case("conv2d reflect", nn.Conv2d(6, 4, 3, padding=2, padding_mode="reflect"), [IMAGE])
     yield Case("conv2d circular", nn.Conv2d(6, 4, 3, padding=2, padding_mode="circular"), [IMAGE])
@@ -100,7 +101,8 @@ def products() -> Iterator[Case]:
     yield Case("outer", torch.outer, [(4,), (5,)])
     equations = (
         ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("bhid,bhjd->bhij", (2, 2, 3, 4), (2, 2, 5, 4)), ("ij,kj->ik", (3, 4), (5, 4)),
-        ("...ij,jk->...ik", (2, 3, 4), (4, 5)), ("bchw,kc->bkhw", (2, 3, 4, 5), (6, 3)), ("i,j->ij", (3,), (4,)), ("ij,ij->", (3, 4), (3, 4)),
+        ("...ij,jk->...ik", (2, 3, 4), (4, 5)), ("bchw,kc->bkhw", (2, 3, 4, 5), (6, 3)), ("i,j->ij", (3,), (4,)),
+        ("ij,ij->", (3, 4), (3, 4)),
     )
     for equation, left, right in equations:
         yield Case(f"einsum {equation}", lambda x, y, equation=equation: torch.einsum(equation, x, y), [left, right])

@@ -100,7 +100,9 @@ def resampling() -> Iterator[Case]:
             yield Case(f"{mode} {factor}", lambda x, f=factor, m=mode: F.interpolate(x, scale_factor=f, mode=m), [IMAGE])
     for size in ((7, 9), (8, 10), (2, 3), (1, 1)):
         for corners in (True, False):
-            yield Case(f"bilinear {size} {corners}", lambda x, s=size, c=corners: F.interpolate(x, s, mode="bilinear", align_corners=c), [IMAGE])
+            yield Case(
+                f"bilinear {size} {corners}", lambda x, s=size, c=corners: F.interpolate(x, s, mode="bilinear", align_corners=c), [IMAGE]
+            )
         yield Case(f"nearest {size}", lambda x, s=size: F.interpolate(x, s), [IMAGE])
     yield Case("bicubic corners", lambda x: F.interpolate(x, (7, 9), mode="bicubic", align_corners=True), [IMAGE])
     yield Case("linear 1d", lambda x: F.interpolate(x, scale_factor=2, mode="linear"), [(2, 3, 5)])
@@ -127,7 +129,8 @@ def constants() -> Iterator[Case]:
     yield Case("tensor", lambda x: x * torch.tensor([1.0, 2, 3, 4, 5]), [(2, 5)])
     yield Case("scalar_tensor", lambda x: x * torch.tensor(2.0), [(2, 5)])
     yield Case("integers", lambda i: (i * 3 + 1) // 2 - i % 3, [(2, 5)], whole=[20])
-    yield Case("integer division", lambda i, j: (torch.div(i, j + 1, rounding_mode="trunc"), (i - 9) // (j + 1)), [(2, 50)] * 2, whole=[20, 7])
+    yield Case("integer division", lambda i, j: torch.div(i, j + 1, rounding_mode="trunc"), [(2, 50)] * 2, whole=[20, 7])
+    yield Case("integer division down", lambda i, j: (i - 9) // (j + 1), [(2, 50)] * 2, whole=[20, 7])
     yield Case("true division", lambda i, j: i / (j + 1), [(2, 5)] * 2, whole=[20, 7])
     yield Case("integer mean", lambda i: i.float().mean(1) + i.sum(1), [(2, 5)], whole=[20])
     yield Case("promotion", lambda i, x: i * x + i, [(2, 5)] * 2, whole=[20])
