@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,7 @@ class Importer(TopBuilder):
         """
         self._call = call
         self.work_on(call.operator, call.label, f"node {call.label} ({call.operator})")
+        before = len(self.function.operations)
         try:
             with np.errstate(all="ignore"):
                 result = self._convert(call)
@@ -77,8 +79,22 @@ class Importer(TopBuilder):
             raise InputError(str(error) if str(error).startswith("node ") else f"{self.where}: {error}") from None
         except _FAULTS_OF_A_CALL as error:
             raise InputError(f"{self.where}: {one_line(str(error)) or type(error).__name__}") from None
+        self._name_results(call, before, tensors_in(result))
         self.made.append(tuple(t.value.name for t in tensors_in(result)))
         return result
+
+    def _name_results(self, call: Call, before: int, results: Sequence[Tensor]) -> None:
+        """Give results the names that the call has for them, where a step on the way got those or they are called after a step."""
+        made = {value.name: value for operation in self.function.operations[before:] for value in operation.results}
+        for name, tensor in zip(call.results, results, strict=False):
+            value = tensor.value
+            if value.name == name or made.get(value.name) is not value or value.name in self.weights or isinstance(tensor, Failed):
+                continue
+            step = made.get(name)
+            if step is not None and step.name == name and name not in self.weights:
+                step.name, value.name = value.name, name
+            elif step is None and re.fullmatch(re.escape(name) + r"_\d+", value.name) is None:
+                value.name = self.unique(name)
 
     def _failed(self, call: Call) -> Any:
         failures = [Failed(Value("", _SCALAR), "float32") for _ in call.results]

@@ -10,7 +10,9 @@ from typing import Any
 from tpumlir_core.errors import InputError
 from tpumlir_core.importing import one_line
 from tpumlir_core.ir import Module
+from tpumlir_core.passes import run_pipeline
 from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_core.stages import Session
 from tpumlir_torch.frontend import import_program
 from tpumlir_torch.model import open_program
 from tpumlir_torch.session import framework
@@ -36,4 +38,8 @@ def import_module(
                 torch.export.save(torch.export.export(module, examples, dict(named or {}), strict=False), path)
         except Exception as error:  # whatever the module's own code raises
             raise InputError(f"PyTorch cannot export {type(module).__name__}: {one_line(str(error))[:300]}") from None
-        return import_program(open_program(path), options or ImportOptions(), name or type(module).__name__)[0]
+        session = Session()
+        options = options or ImportOptions(operators=session.operators)
+        imported = import_program(open_program(path), options, name or type(module).__name__)[0]
+        run_pipeline("optimize", imported, registry=session.passes)
+        return imported

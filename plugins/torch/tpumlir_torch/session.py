@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tpumlir_core.errors import InputError, UnsupportedError
+from tpumlir_core.errors import AbsentFrameworkError, InputError
 from tpumlir_core.importing import one_line
 from tpumlir_core.ir import Array
 from tpumlir_core.plugins.extension_points import ImportOptions
@@ -28,11 +28,11 @@ INSTALL = "pip install 'tpumlir-torch[framework]'"
 
 
 def framework() -> Any:
-    """The module torch. Raises UnsupportedError where it is not installed."""
+    """The module torch. Raises AbsentFrameworkError where it is not installed."""
     try:
         import torch
     except ImportError:
-        raise UnsupportedError(f"running it needs PyTorch, which is not installed: {INSTALL}") from None
+        raise AbsentFrameworkError(f"running it needs PyTorch, which is not installed: {INSTALL}") from None
     return torch
 
 

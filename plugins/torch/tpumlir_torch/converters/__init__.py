@@ -20,11 +20,12 @@ from tpumlir_torch.converters import (
     recurrent,
     reduction,
     resize,
+    transformer,
 )
 from tpumlir_torch.importer import Converter
 
 _FAMILIES = (
     activation, casting, convolution, creation, einsum, elementwise, indexing, linear, logic, movement, normalization, pooling, recurrent,
-    reduction, resize,
+    reduction, resize, transformer,
 )
 CONVERTERS: Mapping[str, Converter] = {name: f for family in _FAMILIES for name, f in family.CONVERTERS.items()}

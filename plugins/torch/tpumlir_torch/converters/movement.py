@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -225,6 +226,30 @@ def chunk(im: Importer, self: Tensor, chunks: int, dim: int = 0) -> list[Tensor]
     return _parts(im, self, part_sizes(im, self, {"chunks": chunks, "dim": dim}), dim)
 
 
+def joined(axis: int, least_rank: int) -> Converter:
+    """``hstack`` and its kin: tensors of fewer axes get them in front, vectors for hstack stay."""
+
+    def convert(im: Importer, tensors: Tensors) -> Tensor:
+        flat = axis == 1 and all(t.rank <= 1 for t in tensors)
+        parts = [reshaped(im, t, (*(1,) * (least_rank - t.rank), *t.shape), f"part{i}") for i, t in enumerate(tensors)]
+        return cat(im, tensors if flat else tuple(parts), 0 if flat else axis)
+
+    return convert
+
+
+def tensor_split(im: Importer, self: Tensor, sections: int | Ints, dim: int = 0) -> list[Tensor]:
+    """Parts as even as can be, the first ones the longer, or parts that begin at some indices."""
+    extent = self.shape[axis_of(dim, self.rank)]
+    if isinstance(sections, int):
+        if not 1 <= sections <= extent:
+            raise InputError(f"{sections} parts of an axis of {extent}")
+        sizes = [extent // sections + (i < extent % sections) for i in range(sections)]
+    else:
+        borders = [0, *sections, extent]
+        sizes = [high - low for low, high in pairwise(borders)]
+    return _parts(im, self, sizes, dim)
+
+
 def unbind(im: Importer, self: Tensor, dim: int = 0) -> list[Tensor]:
     axis = axis_of(dim, self.rank)
     shape = (*self.shape[:axis], *self.shape[axis + 1 :])
@@ -290,7 +315,9 @@ CONVERTERS: Mapping[str, Converter] = {
     "transpose": transpose, "swapaxes": transpose, "t": matrix_transpose, "numpy_T": reversed_axes, "movedim": movedim, "expand": expand,
     "broadcast_to": expand, "expand_as": expand_as, "broadcast_tensors": broadcast_tensors, "meshgrid": meshgrid, "repeat": repeat,
     "tile": tile, "repeat_interleave": repeat_interleave, "cat": cat, "concat": cat, "concatenate": cat, "stack": stack, "split": split,
-    "split_with_sizes": split_with_sizes, "chunk": chunk, "unbind": unbind, "flip": flip, "roll": roll, "tril": triangle(upper=False),
-    "triu": triangle(upper=True), "pixel_shuffle": pixel_shuffle, "pixel_unshuffle": pixel_unshuffle,
-    "channel_shuffle": channel_shuffle, "native_channel_shuffle": channel_shuffle,
+    "split_with_sizes": split_with_sizes, "unsafe_split": split, "unsafe_split_with_sizes": split_with_sizes, "unsafe_chunk": chunk,
+    "hstack": joined(1, 1), "vstack": joined(0, 2), "row_stack": joined(0, 2), "tensor_split": tensor_split, "chunk": chunk,
+    "unbind": unbind, "flip": flip, "roll": roll, "tril": triangle(upper=False), "triu": triangle(upper=True),
+    "pixel_shuffle": pixel_shuffle, "pixel_unshuffle": pixel_unshuffle, "channel_shuffle": channel_shuffle,
+    "native_channel_shuffle": channel_shuffle,
 }
