@@ -1,5 +1,7 @@
-"""What tf2onnx 1.17 converts at opset 17 (its ``handler.tf_op``), and ``child.more_operators``, by TensorFlow's own names. Left out are those that end in loops,
-strings, sequences, tables, queues or random numbers, of which the compiler has none."""
+"""What tf2onnx 1.17 converts at opset 17 (its ``handler.tf_op``), and ``child.more_operators``, by TensorFlow's own names.
+
+Left out are those that end in loops, strings, sequences, tables, queues or random numbers, of which the compiler has none.
+"""
 
 _NAMES = """
 Abs Acos Acosh Add AddN AddV2 AdjustContrastv2 AdjustHue AdjustSaturation All Any ArgMax ArgMin Asin Asinh Atan Atan2 Atanh AvgPool
