@@ -1,9 +1,11 @@
 """Makes the models of test_models.py, run by the Python that has TensorFlow: ``make_models.py FOLDER``. Beside each, an .npz with
 inputs and what TensorFlow computes of them, by other ways than the plugin's."""
 
+import shutil
 import sys
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -67,6 +69,18 @@ def with_code():
         bad.save(FOLDER / f"lambda.{suffix}")
 
 
+def with_links():
+    """HDF5 files of which a part is elsewhere."""
+    for name in ("external", "virtual"):
+        shutil.copy(FOLDER / "functional.h5", FOLDER / f"{name}.h5")
+    with h5py.File(FOLDER / "external.h5", "a") as file:
+        file["model_weights"]["elsewhere"] = h5py.ExternalLink("/etc/other.h5", "/weights")
+    with h5py.File(FOLDER / "virtual.h5", "a") as file:
+        layout = h5py.VirtualLayout((4,), "f4")
+        layout[:] = h5py.VirtualSource("/etc/other.h5", "weights", (4,))
+        file["model_weights"].create_virtual_dataset("elsewhere", layout)
+
+
 class Module(tf.Module):
     def __init__(self):
         super().__init__()
@@ -107,5 +121,6 @@ def frozen_graphs():
 
 keras_models()
 with_code()
+with_links()
 saved_models()
 frozen_graphs()

@@ -139,6 +139,12 @@ def test_code_in_a_file_is_not_run(models: Path, file: str) -> None:
     assert not EXECUTED.exists()
 
 
+@pytest.mark.parametrize(("file", "message"), [("external.h5", "is a link to another file"), ("virtual.h5", "lies in another file")])
+def test_parts_of_a_file_that_are_elsewhere_are_not_read(models: Path, file: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        api.transform(models / file, options=ImportOptions(input_shapes=((1, 12, 10, 3), (1, 5))))
+
+
 def test_the_command_says_nothing_of_its_own(models: Path, tpumlir: Command) -> None:
     made = tpumlir("transform", models / "module", "--input-shapes", "[[2,7,5,2]]", "--mlir", "net.mlir")
     assert (made.returncode, made.stderr) == (0, "")
