@@ -214,6 +214,7 @@ CODE = marshal.dumps(compile("open('executed', 'w').close()", "layer", "exec"))
         (with_layer(class_name="StringLookup", config={"vocabulary": "/etc/passwd"}), "StringLookup"),
         (with_layer(class_name="MyLayer", module="mine", config={"name": "m"}), "MyLayer (layer m)"),
         (with_layer(class_name="function", module="os", config="system"), "function"),
+        (with_layer(class_name="function", module="keras.utils", config="get_file"), "function"),
         (with_layer(class_name="Dense", module="os.path", config={}), "Dense"),
         (with_layer(class_name=["Dense"], config={}), "['Dense']"),
     ],

@@ -7,6 +7,7 @@ program is translated, which tells what each named tensor became; the names are 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -102,6 +103,7 @@ class _Program:
             steps.save_program(self._translated, stem)
         weights = f"{stem}.pdiparams"
         given = weights if Path(weights).exists() else ""
+        _narrow_scales(Path(f"{stem}.json"))
         # Positions, for it has no names: may choose a newer opset, is silent, checks nothing, experimental operators, optimizes.
         choices: tuple[Any, ...] = (True, False, False, True, True, {}, "onnxruntime", "", "", False)
         data: bytes = exporter.export(f"{stem}.json", given, OPSET, *choices)
@@ -140,6 +142,29 @@ class _Program:
         feed = dict(zip(self.inputs, inputs, strict=True))
         results: list[Any] = self._executor.run(self.program, feed=feed, fetch_list=list(targets))
         return results
+
+
+def _narrow_scales(path: Path) -> None:
+    """Rewrite a program in PIR as paddle2onnx 2.0.1 reads it: Paddle 3.3 stores the scales of interpolations in double precision,
+    and it knows lists of single precision only."""
+    program = json.loads(path.read_text("utf-8"))
+    pending: list[Any] = [program]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending += part
+        elif isinstance(part, dict):
+            pending += part.values()
+            if str(part.get("#", "")).endswith("_interp"):
+                _narrow(part)
+    path.write_text(json.dumps(program), "utf-8")
+
+
+def _narrow(operation: dict[str, Any]) -> None:
+    for attribute in operation.get("A", ()):
+        if attribute.get("N") == "scale" and isinstance(attribute["AT"]["D"], list):
+            for number in attribute["AT"]["D"]:
+                number["#"] = str(number["#"]).replace("a_f64", "a_f32")
 
 
 def _rename(graph: Any, names: Mapping[str, str]) -> None:

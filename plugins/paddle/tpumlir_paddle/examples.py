@@ -32,7 +32,7 @@ def write_example(path: Path) -> Example:
 
 def _program() -> bytes:
     """ProgramDesc, with one block of variables 3 and operations 4 (framework.proto)."""
-    convolution = {
+    convolution: dict[str, Value] = {
         "strides": (1, 1), "paddings": (1, 1), "dilations": (1, 1), "groups": 1, "data_format": "NCHW", "padding_algorithm": "EXPLICIT",
     }  # fmt: skip
     variables = [
@@ -87,4 +87,5 @@ def _convolved(given: Array, weight: Array) -> Array:
     padded = np.pad(given, ((0, 0), (0, 0), (1, 1), (1, 1)))
     height, width = given.shape[2:]
     taps = ((row, column) for row in range(3) for column in range(3))
-    return np.sum([np.einsum("oi,nihw->nohw", weight[:, :, r, c], padded[:, :, r : r + height, c : c + width]) for r, c in taps], 0)
+    parts = [np.einsum("oi,nihw->nohw", weight[:, :, r, c], padded[:, :, r : r + height, c : c + width]) for r, c in taps]
+    return np.asarray(np.sum(parts, 0))

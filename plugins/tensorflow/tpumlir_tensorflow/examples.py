@@ -62,4 +62,4 @@ def _convolved(given: Array, weight: Array) -> Array:
     padded = np.pad(given, ((0, 0), (1, 1), (1, 1), (0, 0)))
     height, width = given.shape[1:3]
     taps = ((row, column) for row in range(3) for column in range(3))
-    return np.sum([padded[:, r : r + height, c : c + width] @ weight[r, c] for r, c in taps], 0)
+    return np.asarray(np.sum([padded[:, r : r + height, c : c + width] @ weight[r, c] for r, c in taps], 0))

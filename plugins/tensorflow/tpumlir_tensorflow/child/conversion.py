@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tpumlir_tensorflow.child.more_operators import handlers
 from tpumlir_tensorflow.child.names import plain, renaming
 from tpumlir_tensorflow.child.network import Network, Refused
 
@@ -25,7 +26,7 @@ def to_onnx(network: Network) -> bytes:
         optimized = tf_loader.tf_optimize(inputs, outputs, network.graph)
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(optimized, name="")
-        made = process_tf_graph(graph, opset=OPSET, input_names=inputs, output_names=outputs)
+        made = process_tf_graph(graph, opset=OPSET, input_names=inputs, output_names=outputs, custom_op_handlers=handlers())
     made = optimizer.optimize_graph(made, catch_errors=False)
     model = made.make_model("network")
     _rename(model.graph, network)

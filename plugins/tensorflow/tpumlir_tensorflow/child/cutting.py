@@ -29,6 +29,7 @@ def trimmed(network: Network, input_shapes: Sequence[Sequence[int]], input_names
         raise Refused("the model has no output")
     inputs = [replace(port, shape=shape) for port, shape in zip(inputs, _shapes(inputs, input_shapes), strict=True)]
     definition, inputs = _begun(network.graph, inputs)
+    outputs = _distinct(definition, inputs, outputs)
     definition = tf.compat.v1.graph_util.extract_sub_graph(definition, [node_of(port.tensor) for port in outputs])
     return Network(definition, tuple(_used(definition, inputs, bool(input_names))), tuple(outputs))
 
@@ -95,6 +96,22 @@ def _begun(graph: Any, inputs: Sequence[Port]) -> tuple[Any, list[Port]]:
             node.input[index] = made.get(source.removesuffix(":0"), source)
     moved = [replace(port, tensor=f"{made[key]}:0") if (key := port.tensor.removesuffix(":0")) in made else port for port in inputs]
     return begun, moved
+
+
+def _distinct(graph: Any, inputs: Sequence[Port], outputs: Sequence[Port]) -> list[Port]:
+    """The outputs, each a tensor of its own: a copy where two are one, or one is an input."""
+    import tensorflow as tf
+
+    taken = {port.tensor for port in inputs}
+    found = []
+    for number, port in enumerate(outputs):
+        if port.tensor in taken:
+            node = graph.node.add(name=f"tpumlir_output_{number}", op="Identity", input=[port.tensor.removesuffix(":0")])
+            node.attr["T"].type = tf.dtypes.as_dtype(port.dtype).as_datatype_enum
+            port = replace(port, tensor=f"{node.name}:0")
+        taken.add(port.tensor)
+        found.append(port)
+    return found
 
 
 def _used(graph: Any, inputs: Sequence[Port], chosen: bool) -> list[Port]:

@@ -48,7 +48,10 @@ def check_file(model: Path, folder: Path) -> None:
             archive.extract(WEIGHTS, folder / "inspected")
         _check_hdf5(folder / "inspected" / WEIGHTS)
         return
-    check_config(_check_hdf5(model))
+    config = _check_hdf5(model)
+    if not config:
+        raise Refused("it holds weights without a description of layers; save the whole model")
+    check_config(config)
 
 
 def check_config(data: bytes | str) -> None:
@@ -78,8 +81,8 @@ def check_config(data: bytes | str) -> None:
 def _is_known(kind: Any, module: Any) -> bool:
     if not isinstance(kind, str) or not (module is None or (isinstance(module, str) and _is_own(module))):
         return False
-    if kind == _FUNCTION:
-        return True  # by name, among the functions of Keras
+    if kind == _FUNCTION:  # by name, among the activations of Keras
+        return module in (None, "builtins", "keras.activations")
     return kind in LAYERS or kind in HELPERS or kind in MODELS
 
 

@@ -119,7 +119,8 @@ def _keras(path: Path) -> Network:
     function = tf.function(lambda *tensors: tf.nest.flatten(model(tensors[0] if len(specs) == 1 else list(tensors), training=False)))
     frozen = convert_to_constants.convert_variables_to_constants_v2(function.get_concrete_function(*specs))
     inputs = _keras_ports(frozen.inputs, [given.name for given in model.inputs])
-    return Network(frozen.graph.as_graph_def(), inputs, _keras_ports(frozen.outputs, list(model.output_names)))
+    names = list(getattr(model, "output_names", ())) or [model.layers[-1].name]  # a Sequential has none
+    return Network(frozen.graph.as_graph_def(), inputs, _keras_ports(frozen.outputs, names))
 
 
 def _keras_ports(tensors: Sequence[Any], names: list[str]) -> tuple[Port, ...]:
