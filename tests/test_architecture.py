@@ -24,7 +24,7 @@ MAY_IMPORT = {"bm1684x": {"tpumlir_sophgo"}, "bmrt": {"tpumlir_sophgo"}, "exampl
 
 NAMES = ("bm1684", "sophgo", "bmrt", "cmodel", "onnx", "torch", "tflite", "caffe", "paddle", "tensorflow", "example-", "example_")
 """Chips, frameworks and plugins, as parts of words in any spelling."""
-GENERIC = {"float", "int8"}
+GENERIC = {"compat", "float", "int8"}
 """Plugins whose names are words of the field as well."""
 FORMAT_NAMES = {
     "ir/attributes.py": {"pytorch_half_pixel": "a value of an attribute in the reference's MLIR text"},

@@ -42,6 +42,19 @@ def test_names_are_the_reference_tools(tmp_path: Path) -> None:
     assert module.attributes["module.state"] == "TOP_F32"
 
 
+def test_identities_before_outputs_give_their_names(tmp_path: Path) -> None:
+    """As tpu-mlir 1.30.2 has it (run): there the nodes are removed first. An output that another is a copy of keeps its name."""
+    x = real(2, 3)
+    nodes = [
+        node("Relu", ["x"], ["r"]), node("Exp", ["r"], ["e"]), node("Identity", ["r"], ["i"]), node("Identity", ["i"], ["out"]),
+        node("Identity", ["e"], ["copy"]), node("Identity", ["x"], ["same"]),
+    ]
+    path = save(tmp_path / "m.onnx", model_of(nodes, {"x": x}, ["out", "e", "copy", "same"], {}))
+    module = check(path, {"x": x})
+    assert [value.name for value in module.function.outputs] == ["out_Relu", "e_Exp", "e_Exp", "x"]
+    assert OnnxFrontend().run(path, {"x": x}, ImportOptions()).keys() == {"out_Relu", "e_Exp", "x"}
+
+
 def test_names_have_no_spaces_and_are_unique(tmp_path: Path) -> None:
     x = real(2, 3)
     nodes = [node("Relu", ["an input"], ["a b"]), node("Exp", ["a b"], ["a_b_Relu"]), node("Relu", ["a_b_Relu"], ["#\t"])]

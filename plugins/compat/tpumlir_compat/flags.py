@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NoReturn
 
-from tpumlir_core import __version__
 from tpumlir_core.errors import InputError
 
 _NEGATIVE = re.compile(r"-[\d.]+(,\s*-?[\d.]+)+")
@@ -129,10 +128,23 @@ class Command:
     def parser(self) -> argparse.ArgumentParser:
         """Takes what the reference's takes, abbreviated flags too."""
         parser = _Parser(prog=self.name, description=self.text)
-        parser.add_argument("-V", "--version", action="version", version=f"%(prog)s tpumlir {__version__}")
+        parser.add_argument("-V", "--version", action=_Version, help="show whose command this is")
         for flag in self.flags:
             parser.add_argument(*flag.names, **flag.arguments())
         return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"{parser.prog} tpumlir {version('tpumlir-compat')}")
+        parser.exit()
 
 
 class _Parser(argparse.ArgumentParser):

@@ -73,7 +73,22 @@ def import_graph(graph: Graph, options: ImportOptions, name: str) -> tuple[Modul
     _add_inputs(importer, graph.inputs, options)
     importer.add_graph(_needed(graph, wanted))
     importer.check_supported()
+    _name_outputs(graph, wanted, importer)
     return importer.module(name, [importer.value(output) for output in wanted], "ONNX"), importer
+
+
+def _name_outputs(graph: Graph, wanted: Sequence[str], importer: Importer) -> None:
+    """Name what only Identity nodes stand before an output of after that output, as TPU-MLIR does, which has them removed first.
+
+    What is itself an output keeps its name.
+    """
+    made_by = {output: node for node in graph.nodes for output in node.outputs}
+    for output in wanted:
+        inner = output
+        while (node := made_by.get(inner)) is not None and (node.op_type, node.domain) == ("Identity", ""):
+            inner = node.input(0)
+        if inner in made_by and inner not in wanted:
+            importer.rename(inner, output, made_by[inner].op_type)
 
 
 def _add_inputs(importer: Importer, inputs: Sequence[GraphInput], options: ImportOptions) -> None:

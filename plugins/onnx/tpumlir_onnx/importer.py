@@ -225,6 +225,15 @@ class Importer(TopBuilder):
         """What the result of the node at work is called that ONNX calls ``output``."""
         return output if self._bare_names else f"{output}_{self._node.op_type}"
 
+    def rename(self, tensor: str, other: str, op_type: str) -> None:
+        """Name the value of an ONNX tensor, which a node of ``op_type`` makes, after another ONNX tensor that is the same.
+
+        A value that has another name than its tensor, or belongs to the framework behind the ONNX file, keeps that.
+        """
+        value = self.values.get(tensor)
+        if value is not None and not self._bare_names and value.name == f"{tensor}_{op_type}":
+            value.name = self.unique(f"{other}_{op_type}")
+
     # --- element types ----------------------------------------------------------------------------------------------
     def _bind(self, name: str, value: Value, dtype: np.dtype[Any]) -> None:
         self.values[name] = value
