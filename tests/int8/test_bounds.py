@@ -7,7 +7,7 @@ import pytest
 
 from tests.int8.test_quantizer import lower, opcodes, ranges
 from tests.passes.conftest import Graph
-from tpumlir_core.ir import ElementType, Module, Value, top
+from tpumlir_core.ir import Module, Value, top
 from tpumlir_core.ir.storage import to_real
 from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_int8.bounds import Bounds, bounds_of
