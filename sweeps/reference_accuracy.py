@@ -16,7 +16,9 @@ from tpumlir_core.ir import Array
 from tpumlir_core.preprocess import InputSpec, Preprocess, Sample, read_sample
 
 INTERPRET = """
+import tpu_mlir.entry
 import sys, numpy, pymlir
+pymlir.set_mem_mode("value_mem")
 module = pymlir.module()
 module.load(sys.argv[1])
 classes = []
@@ -26,7 +28,8 @@ for row in numpy.load(sys.argv[2], mmap_mode="r"):
     classes.append(int(module.get_tensor(module.output_names[0]).reshape(-1).argmax()))
 numpy.save(sys.argv[3], numpy.array(classes))
 """
-"""Runs the lowered network in the reference's own interpreter."""
+"""Runs the lowered network in the reference's own interpreter; importing ``entry`` lets its library be found, and without that mode all
+tensors are zero."""
 
 
 def reference_classes(
@@ -45,7 +48,7 @@ def reference_classes(
         ["model_transform.py", "--model_name", "net", "--model_def", str(model), "--input_shapes", shapes, "--mlir", "net.mlir"],
         ["run_calibration.py", "net.mlir", "--dataset", "photos", "--input_num", str(len(calibration)), "-o", "table"],
         ["model_deploy.py", "--mlir", "net.mlir", "--quantize", "INT8", "--calibration_table", "table", "--chip", "bm1684x",
-         "--model", "net.bmodel", "--skip_validation"],
+         "--model", "net.bmodel", "--skip_validation", "--debug"],  # which keeps the lowered network's weights
         ["python", "-c", INTERPRET, "net_bm1684x_int8_sym_tpu.mlir", "inputs.npy", "classes.npy"],
     ]
     for command in commands:

@@ -5,10 +5,11 @@
     calibrate  a calibrator      Top module, samples -> ranges    ``calibrate``
     lower      a quantizer       Top module -> Tpu module         ``lower``
     compile    a target          Tpu module -> bytes of a file    ``build``
+    mix        (calibrated)      operations that keep floats      ``search_modes``
     run        a runner          the file on real inputs          ``run``
     evaluate   all of these      stages on labelled samples       ``evaluate``, ``layer_losses``
 
-``deploy`` does the two before ``run``, and compares; ``compile`` does all but the last two. They raise the classes of
+``deploy`` lowers and compiles, and compares; ``compile`` does all but the last three. They raise the classes of
 ``tpumlir_core.errors`` only. ``save_module`` and ``save_artifact`` write results, whole or not at all; ``open_module`` reads a
 module back. A ``Session`` carries the plugins, the seconds of every stage and who watches; without one, each call makes its own.
 """
@@ -19,6 +20,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from tpumlir_core import mixed_precision
 from tpumlir_core.calibration import Calibration, calibrate_module, take_ranges
 from tpumlir_core.checks import (
     DEFAULT_INTERPRETER,
@@ -38,6 +40,7 @@ from tpumlir_core.host import rejoined, run_compiled
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.ir.text import read_module, write_module
 from tpumlir_core.lowering import check_options
+from tpumlir_core.mixed_precision import Mixed, Search
 from tpumlir_core.passes import Canonicalize, FusePreprocess, run_passes, run_pipeline
 from tpumlir_core.plugins import FRONTEND, QUANTIZER, RUNNER, TARGET
 from tpumlir_core.plugins.choice import quantizer_for, recognize, require, source_frontend
@@ -147,6 +150,23 @@ def lower(
     makers = made_by(session.plugins, (QUANTIZER, name), (TARGET, chip), *operators)
     lowered.made_by = dict(sorted({**module.made_by, **lowered.made_by, **makers}.items()))
     return lowered
+
+
+def search_modes(
+    module: Module, *, chip: str, wanted: Search, quantize: str = "INT8", lowering: LoweringOptions = LoweringOptions(),
+    session: Session | None = None,
+) -> Mixed:
+    """Which operations of a Top module have to keep floats for its outputs to be like the float network's: a quantization table.
+
+    ``lowering`` has the calibration. It runs the network for every product in it; the module stays as it is.
+    """
+    session = session or Session()
+    check_options(module, lowering)
+
+    def lower_copy(copy: Module, options: LoweringOptions) -> Module:
+        return lower(copy, chip=chip, quantize=quantize, lowering=options, session=session)
+
+    return mixed_precision.search_modes(module, lower_copy, lowering, wanted, session)
 
 
 def deploy(

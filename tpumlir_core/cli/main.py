@@ -18,6 +18,7 @@ COMMANDS = {
     "compile": "Compile a network for a chip, everything in one step.",
     "transform": "Import a network as MLIR text and weights.",
     "calibrate": "Ranges of a network's tensors on real samples, for INT8.",
+    "qtable": "Which operations keep floats for INT8 to give what floats do.",
     "deploy": "Compile imported MLIR for a chip.",
     "run": "Run a network, MLIR or a compiled file on given inputs.",
     "eval": "Accuracy of a classifier at each stage on labelled images, and where it is lost.",
