@@ -13,11 +13,16 @@ from tpumlir_tflite.importer import Converter, Importer
 from tpumlir_tflite.layout import CHANNELS_FIRST, Laid
 from tpumlir_tflite.model import Node
 
+_LARGEST = 8192
+"""Rows or columns of a result: above any image, and each costs the chip commands of its own."""
+
 
 def _image_and_size(im: Importer, node: Node) -> tuple[Value, tuple[int, int]]:
     x, size = im.image(node.input(0)), im.integers(node.input(1), "size")
     if len(x.shape) != 4 or len(size) != 2 or min(size) < 1:
         raise InputError(f"size {list(size)} of an input of {len(x.shape)} dimensions cannot be")
+    if max(size) > _LARGEST:
+        raise im.refusal(f"more than {_LARGEST} rows or columns")
     im.check_size((*x.shape[:2], *size))
     return x, (size[0], size[1])
 
