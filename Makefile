@@ -10,6 +10,7 @@ FRAMEWORKS := torch tensorflow paddle
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrella/pyproject.toml
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+PIP := --quiet --disable-pip-version-check
 
 .PHONY: venv test lint demo sweep bench clean
 
@@ -18,8 +19,9 @@ venv: $(STAMP)
 $(STAMP): $(PROJECTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps plugins/umbrella
+	$(BIN)/python -m pip install $(PIP) 'setuptools>=77'
+	$(BIN)/python -m pip install $(PIP) --no-build-isolation -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
+	$(BIN)/python -m pip install $(PIP) --no-build-isolation --no-deps plugins/umbrella
 	$(BIN)/python -m compileall -q tpumlir_core plugins $(VENV)/lib/python*/site-packages/__editable__*
 	touch $@
 
@@ -40,8 +42,9 @@ $(FRAMEWORKS:%=test-%): test-%: .venv-%/.installed cmodel
 
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: $(PROJECTS)
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e 'plugins/$*[framework]'
+	.venv-$*/bin/python -m pip install $(PIP) 'setuptools>=77'
+	.venv-$*/bin/python -m pip install $(PIP) --no-build-isolation -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
+	.venv-$*/bin/python -m pip install $(PIP) --no-build-isolation -e 'plugins/$*[framework]'
 	touch $@
 
 lint: $(STAMP)
