@@ -109,7 +109,8 @@ def _compare(case: Case, path: Path, inputs: Sequence[torch.Tensor], finding: Fi
 
 
 def _array(tensor: torch.Tensor) -> Array:
-    return tensor.numpy().astype(np.int32 if tensor.dtype == torch.int64 else np.float32)
+    array: Array = tensor.numpy()
+    return array.astype(np.int32 if tensor.dtype == torch.int64 else np.float32)
 
 
 def _types(inputs: Sequence[torch.Tensor]) -> tuple[str, ...]:

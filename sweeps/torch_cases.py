@@ -36,7 +36,7 @@ class Case:
         ]
 
 
-class Wrapped(nn.Module):
+class Wrapped(nn.Module):  # type: ignore[misc]
     """A function as a module."""
 
     def __init__(self, function: Callable[..., Any]) -> None:

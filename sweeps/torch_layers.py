@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sweeps.torch_cases import Case
+from sweeps.torch_cases import Case, Shape
 
 IMAGE = (2, 6, 9, 8)
 
@@ -72,7 +72,7 @@ def pools() -> Iterator[Case]:
     for kernel, stride, padding, ceil in ((2, 2, 0, False), (3, 2, 1, False), (3, 2, 1, True), (2, 3, 0, True), (3, 1, 1, False)):
         what = f"k{kernel} s{stride} p{padding} {ceil}"
         for n, largest, average in ((1, nn.MaxPool1d, nn.AvgPool1d), (2, nn.MaxPool2d, nn.AvgPool2d), (3, nn.MaxPool3d, nn.AvgPool3d)):
-            shape = (2, 3, *(9, 8, 7)[:n])
+            shape: Shape = (2, 3, *(9, 8, 7)[:n])
             yield Case(f"max_pool{n}d {what}", largest(kernel, stride, padding, ceil_mode=ceil), [shape])
             for include in (True, False):
                 pool = average(kernel, stride, padding, ceil_mode=ceil, count_include_pad=include)

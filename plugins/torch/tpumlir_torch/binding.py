@@ -14,19 +14,22 @@ from tpumlir_torch.tensor import Call, Tensor
 
 
 @dataclass(frozen=True)
-class _Parameters:
-    """A converter's signature and the types of its parameters; ``first`` is the name of the first one after the importer."""
+class Parameters:
+    """A converter's signature and the types of its parameters; ``names`` are those after the importer, in order."""
 
     signature: inspect.Signature
     hints: Mapping[str, Any]
-    first: str
+    names: tuple[str, ...]
+    any_name: bool
 
 
 @cache
-def _parameters(function: Callable[..., Any]) -> _Parameters:
+def parameters_of(function: Callable[..., Any]) -> Parameters:
+    """What a converter takes."""
     signature = inspect.signature(function)
-    names = list(signature.parameters)
-    return _Parameters(signature, get_type_hints(function), names[1] if len(names) > 1 else "")
+    kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+    names = [name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    return Parameters(signature, get_type_hints(function), tuple(names[1:]), inspect.Parameter.VAR_KEYWORD in kinds.values())
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ def bound(function: Callable[..., Any], call: Call, number: Callable[[Tensor], A
 
     Raises InputError for arguments that are missing, unknown or of the wrong kind.
     """
-    parameters = _parameters(function)
+    parameters = parameters_of(function)
     try:
-        given = parameters.signature.bind(None, *call.arguments, **_renamed(call.named, parameters.first)).arguments
+        given = parameters.signature.bind(None, *call.arguments, **renamed(call.named, parameters)).arguments
     except TypeError as error:
         raise InputError(f"{call.operator} is called wrongly: {error}") from None
     by_name: dict[str, Any] = {}
@@ -69,11 +72,16 @@ def bound(function: Callable[..., Any], call: Call, number: Callable[[Tensor], A
     return Bound(by_name, more, others)
 
 
-def _renamed(named: Mapping[str, Any], first: str) -> dict[str, Any]:
-    """ATen calls the first argument self or input, depending on the overload; a converter has one name for it."""
-    if first in named:
-        return dict(named)
-    return {first if name in ("self", "input") else name: value for name, value in named.items()}
+def renamed(named: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
+    """ATen's overloads differ in what they call an argument (self or input, other or mat2); a converter has one name for each.
+
+    A name that the converter does not have is that of the parameter at its place.
+    """
+    result: dict[str, Any] = {}
+    for place, (name, value) in enumerate(named.items()):
+        known = name in parameters.names or place >= len(parameters.names) or (place > 0 and parameters.any_name)
+        result[name if known else parameters.names[place]] = value
+    return result
 
 
 def _checked(call: Call, name: str, value: Any, hint: Any, number: Callable[[Tensor], Any]) -> Any:

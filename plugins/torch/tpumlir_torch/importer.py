@@ -165,7 +165,7 @@ class Importer(TopBuilder):
             self.check_supported()
         array = self.constant(tensor)
         if array is None:
-            raise self.refusal("a number that depends on the input's data")
+            raise UnsupportedError(f"a number that depends on the input's data, tensor {tensor.value.name}")
         if array.size != 1:
             raise InputError(f"a tensor of shape {list(tensor.shape)} is taken for a number")
         found = float(array.reshape(-1)[0])

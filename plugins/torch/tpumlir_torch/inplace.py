@@ -140,14 +140,14 @@ def _put_all(im: Importer, base: Tensor, new: Tensor, arguments: Mapping[str, An
     return new
 
 
-ALIASES = frozenset(("dropout", "feature_dropout", "alpha_dropout", "requires_grad"))
+ALIASES = frozenset(("dropout", "feature_dropout", "alpha_dropout", "detach_", "requires_grad_"))
 """Operators whose result is their first argument itself."""
 VIEWS: Mapping[str, Put | None] = {
     **dict.fromkeys(("select",), _put_select), **dict.fromkeys(("slice", "narrow"), _put_slice),
     **dict.fromkeys(("split", "split_with_sizes", "chunk"), _put_part), "unbind": _put_unbind,
     **dict.fromkeys(("view", "squeeze", "unsqueeze", "view_as", "unflatten"), _put_shape),
     **dict.fromkeys(("permute", "transpose", "t", "numpy_T", "movedim", "swapaxes"), _put_order),
-    **dict.fromkeys(("detach", "alias", "data", "lift_fresh", "lift_fresh_copy"), _put_all),
+    **dict.fromkeys(("detach", "alias", "data", "lift_fresh"), _put_all),
     **dict.fromkeys(("reshape", "flatten", "contiguous", "to", "expand", "expand_as", "_to_copy", "type_as", "reshape_as", "float",
                      "diagonal", "ravel"), None),
 }

@@ -13,7 +13,8 @@ import numpy as np
 
 from tpumlir_core.errors import AbsentFrameworkError, InputError
 from tpumlir_core.importing import one_line
-from tpumlir_core.ir import Array
+from tpumlir_core.ir import Array, ElementType, TensorType, Value
+from tpumlir_core.ir.operator_lookup import source_attributes
 from tpumlir_core.plugins.extension_points import ImportOptions
 from tpumlir_torch.custom import split_arguments
 from tpumlir_torch.dtypes import SCRIPT_DTYPES
@@ -144,13 +145,19 @@ class TorchMachine:
 
     def _custom(self, kind: Any, call: Call) -> Any:
         """A custom operator by its reference."""
-        from tpumlir_core.ir.operator_lookup import source_attributes
-
         operands, attributes = split_arguments(kind, call)
-        operation = kind(**source_attributes(kind, FRONTEND, attributes))
-        arrays = operation.evaluate([None if t is None else plain(t) for t in operands])
+        arrays = [None if t is None else plain(t) for t in operands]
+        values = [None if array is None else Value(f"operand{i}", _type_of(array)) for i, array in enumerate(arrays)]
+        given = source_attributes(kind, FRONTEND, attributes)
+        types = kind(**given).infer([None if value is None else value.type for value in values])
+        operation = kind.create(values, [(f"result{i}", type_) for i, type_ in enumerate(types)], **given)
+        arrays = operation.evaluate(arrays)
         results = [self._torch.from_numpy(np.array(array)) for array in arrays]
         return results[0] if len(results) == 1 else results
+
+
+def _type_of(array: Array) -> TensorType:
+    return TensorType(array.shape, ElementType.F32 if array.dtype.kind == "f" else ElementType.SI32)
 
 
 def _flat(value: Any) -> list[Any]:

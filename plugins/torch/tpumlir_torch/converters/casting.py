@@ -106,7 +106,7 @@ CONVERTERS: Mapping[str, Converter] = {
     "alpha_dropout": dropout, "native_dropout": native_dropout, "copy": copy, "item": item, "_local_scalar_dense": item,
     "ScalarImplicit": item, "IntImplicit": item, "FloatImplicit": item, "NumToTensor": num_to_tensor, "scalar_tensor": num_to_tensor,
     **dict.fromkeys(("clone", "contiguous", "detach", "alias", "data", "lift_fresh", "lift_fresh_copy"), identity),
-    "requires_grad": identity, "positive": identity,
+    "detach_": identity, "requires_grad_": identity, "positive": identity,
     **dict.fromkeys(
         ("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range_for_size", "sym_constrain_range"), nothing
     ),

@@ -34,11 +34,8 @@ class _Axis:
 
     def positions(self) -> Array:
         """Positions among the old elements, not limited to them."""
-        places: Array = np.arange(self.size, dtype=np.float32)
-        if self.align_corners:
-            places = places * np.float32(self.step)
-        else:
-            places = (places + np.float32(0.5)) * np.float32(self.step) - np.float32(0.5)
+        shift = np.float32(0 if self.align_corners else 0.5)
+        places: Array = (np.arange(self.size, dtype=np.float32) + shift) * np.float32(self.step) - shift
         return places
 
     def linear(self) -> Array:

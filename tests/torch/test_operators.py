@@ -1,0 +1,27 @@
+"""Operators against PyTorch itself: every sixth case of the sweep in each of three forms."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch")
+
+from sweeps.torch import cases, judge
+from sweeps.torch_cases import Case
+
+EVERY = 6
+CASES = list(cases())[::EVERY]
+
+
+@pytest.mark.parametrize("form", ["traced", "exported", "decomposed"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_operator(case: Case, form: str, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        finding = judge(case, form, tmp_path, emulate=False)
+    if finding.state == "not written":
+        pytest.skip(f"PyTorch does not write it: {finding.why}")
+    assert (finding.state, finding.why) == ("passed", "")
