@@ -75,6 +75,34 @@ def opcodes(module: Module) -> list[str]:
     return [op.opcode for op in module.function.operations if op.opcode not in ("top.Input", "top.Weight")]
 
 
+# --- what the source stores --------------------------------------------------------------------------------------------
+SOURCE, RESULT = storage_of(CalibratedRange(1.0, -1.0, 1.0), False), storage_of(CalibratedRange(4.0, -4.0, 4.0), False)
+
+
+def test_weights_keep_the_steps_of_the_source() -> None:
+    stored = np.random.default_rng(0).integers(-90, 90, (4, 3, 3, 3))
+    steps = np.array([0.5, 0.01, 3.0, 1.0])
+    weights = (stored * steps.reshape(4, 1, 1, 1)).astype(np.float32)
+    found = quantize(weights, 0, None, SOURCE, RESULT, tuple(steps))
+    np.testing.assert_array_equal(found.weights, stored)
+    np.testing.assert_allclose(found.scale, steps * (1 / 127) / (4 / 127), rtol=1e-6)
+
+
+def test_weights_that_were_changed_since_get_steps_of_their_own() -> None:
+    weights = np.random.default_rng(0).uniform(-1, 1, (4, 3, 3, 3)).astype(np.float32)
+    for scales in ((1.0,), (0.3,) * 4):
+        found = quantize(weights, 0, None, SOURCE, RESULT, scales)
+        assert np.abs(found.weights.astype(int)).max((1, 2, 3)).tolist() == [127] * 4
+
+
+def test_a_fixed_range_keeps_scale_and_zero_point() -> None:
+    """Of a tensor that a source stores as int8: scale 0.03 and zero point 17; and 0.02 with -128, which is unsigned here."""
+    signed = storage_of(CalibratedRange(4.35, -4.35, 3.3, fixed=True), False)
+    assert (signed.element, signed.quantization) == (SI8, Quantization(pytest.approx(0.03), 17, -4.35, 3.3))
+    unsigned = storage_of(CalibratedRange(5.1, 0.0, 5.1, fixed=True), False)
+    assert (unsigned.element, unsigned.quantization) == (UI8, Quantization(pytest.approx(0.02), 0, 0.0, 5.1))
+
+
 # --- ranges -----------------------------------------------------------------------------------------------------------
 def test_never_negative_is_unsigned() -> None:
     """The figures that tpu-mlir 1.30.2 wrote for its tiny network."""

@@ -211,3 +211,11 @@ def test_a_custom_operator_with_options(tmp_path: Path) -> None:
     np.testing.assert_array_equal(evaluate_module(module, {"x": image})["y"], np.roll(image, 1, -1))
     with pytest.raises(UnsupportedError, match=r"acme.Rotate"):
         TfliteFrontend().run(path, {"x": image}, options)
+
+
+def test_an_input_of_strings_is_refused(tmp_path: Path) -> None:
+    model = ModelWriter()
+    x, y = model.tensor("words", (3,), "STRING"), model.tensor("y", (3,))
+    model.call("CAST", [x], [y], "CastOptions")
+    with pytest.raises(UnsupportedError, match="input words of type STRING"):
+        api.transform(save(tmp_path / "net.tflite", model, [x], [y]))

@@ -24,8 +24,8 @@ from tpumlir_int8.rounding import round_balanced
 
 _BLOCK = 1 << 20
 """Weights that are rounded at a time."""
-_ROOM = 127.01
-"""Steps that the largest weight may be away from zero, rounding errors of products in float32 included."""
+_BESIDE = 0.01
+"""Of a step: how far beside a whole multiple a weight may be, by rounding to float32."""
 LEAST_MAGNITUDE = 1e-30
 """A channel of zeros has a scale all the same."""
 
@@ -43,22 +43,29 @@ def quantize(
     weights: Array, channel: int, bias: Array | None, source: Storage, result: Storage, scales: Sequence[float] = ()
 ) -> Quantized:
     """Weights whose axis ``channel`` is that of output channels. ``scales``: those that they were stored with in the source, one or
-    one a channel, if any; they are kept where no weight is beyond 127 of them."""
+    one a channel, if any; they are kept where the weights still are whole multiples of them, up to 127."""
     x, y = source.quantization, result.quantization
     assert x is not None
     assert y is not None
     rest = tuple(axis for axis in range(weights.ndim) if axis != channel)
     magnitude = np.maximum(np.abs(weights).max(rest).astype(np.float64), LEAST_MAGNITUDE)
     steps = magnitude / 127
-    own = np.asarray(scales, np.float64)
-    if own.size and (magnitude <= _ROOM * own).all():
-        steps = np.broadcast_to(own, magnitude.shape)
+    if scales:
+        own = np.broadcast_to(np.asarray(scales, np.float64), magnitude.shape)
+        steps = own if _are_multiples(weights, channel, own) else steps
     stored = _stored(weights, channel, steps)
     scale = x.scale * steps / y.scale
     offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64)
     if bias is not None:
         offset = offset + bias.reshape(-1).astype(np.float64) / y.scale
     return Quantized(stored, scale.astype(np.float32), np.broadcast_to(offset, scale.shape).astype(np.float32))
+
+
+def _are_multiples(weights: Array, channel: int, steps: Array) -> bool:
+    """Whether each channel's weights are whole multiples, up to 127, of its step: as they were stored, and not changed since."""
+    rows = np.moveaxis(weights, channel, 0).reshape(weights.shape[channel], -1)
+    found = rows / np.maximum(steps, LEAST_MAGNITUDE)[:, None]
+    return bool((np.abs(found) <= 127 + _BESIDE).all() and (np.abs(found - np.rint(found)) <= _BESIDE).all())
 
 
 def _stored(weights: Array, channel: int, steps: Array) -> Array:

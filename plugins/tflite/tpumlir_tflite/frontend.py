@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tpumlir_core.errors import InputError
+from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.importing import element_of, fixed_shape, named, one_each
 from tpumlir_core.ir import Array, ElementType, Module
 from tpumlir_core.ir.storage import QUANTIZED_SOURCE
@@ -15,6 +15,7 @@ from tpumlir_tflite.importer import Importer
 from tpumlir_tflite.layout import SOURCE
 from tpumlir_tflite.model import Graph, Node, read_model
 from tpumlir_tflite.schema import IDENTIFIER
+from tpumlir_tflite.tensors import DTYPES
 
 SUFFIX = ".tflite"
 
@@ -69,6 +70,8 @@ def _add_inputs(importer: Importer, options: ImportOptions) -> None:
     one_each(options.input_types, len(graph.inputs), "types")
     for position, index in enumerate(graph.inputs):
         tensor = graph.tensors[index]
+        if tensor.type not in DTYPES:
+            raise UnsupportedError(f"input {tensor.name} of type {tensor.type}")
         shape = fixed_shape(tensor.name, tensor.shape, options.input_shapes[position] if options.input_shapes else None)
         element = ElementType.SI32 if importer.is_integer(index) else ElementType.F32
         if options.input_types:

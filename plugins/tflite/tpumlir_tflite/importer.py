@@ -22,7 +22,7 @@ from tpumlir_core.ir.operator import Operator
 from tpumlir_core.ir.operator_lookup import OperatorSet
 from tpumlir_tflite.layout import CHANNELS_FIRST, SOURCE, Laid, Layout
 from tpumlir_tflite.model import ABSENT, Graph, Node
-from tpumlir_tflite.tensors import dense
+from tpumlir_tflite.tensors import dense, is_readable
 
 Result = Laid | Array
 """What an operator makes of its operands: a value, or a constant in the source's order."""
@@ -208,7 +208,7 @@ class Importer(TopBuilder):
         if array is None:
             what = "is sparse and not made dense" if tensor.sparsity is not None else "is made by no operator, input or buffer"
             raise InputError(f"tensor '{tensor.name}' {what}")
-        if tensor.type in _UNREADABLE:
+        if not is_readable(tensor.type):
             raise self.refusal(f"a tensor of type {tensor.type}")
         stored = array is tensor.stored and tensor.scale is not None and array.dtype.kind in "iu"
         return tensor.scale.real(array) if stored and tensor.scale is not None else array
@@ -287,6 +287,3 @@ class Importer(TopBuilder):
     def _stem(self) -> str:
         assert self._node is not None
         return self.graph.tensors[self._node.outputs[0]].name
-
-
-_UNREADABLE = frozenset(("STRING", "COMPLEX64", "COMPLEX128", "RESOURCE", "VARIANT", "BFLOAT16"))

@@ -26,6 +26,11 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 """Type of TFLite -> numpy type of one element as stored. INT4 has two elements a byte, and is read as int8."""
 
 
+def is_readable(kind: str) -> bool:
+    """Whether elements of a type are numbers that are known here."""
+    return kind in DTYPES or kind == "INT4"
+
+
 @dataclass(frozen=True)
 class Scale:
     """What stored integers stand for: real = (stored - zero) * scale, of each one for all or one an index of ``axis``."""
