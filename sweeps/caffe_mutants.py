@@ -51,7 +51,8 @@ layer { name: "flat" type: "Flatten" bottom: "order" top: "flat" flatten_param {
 layer { name: "halves" type: "Slice" bottom: "codes" top: "a" top: "b" slice_param { axis: 1 slice_point: 8 } }
 layer { name: "scores" type: "Reshape" bottom: "a" top: "scores" reshape_param { shape { dim: 0 dim: -1 } } }
 layer { name: "detections" type: "DetectionOutput" bottom: "flat" bottom: "scores" bottom: "boxes" top: "detections"
-  detection_output_param { num_classes: 2 nms_param { nms_threshold: 0.4 top_k: 10 } keep_top_k: 5 confidence_threshold: 0.1 } }
+  detection_output_param { num_classes: 2 share_location: true background_label_id: 0 code_type: CENTER_SIZE
+    nms_param { nms_threshold: 0.4 top_k: 10 } keep_top_k: 5 confidence_threshold: 0.1 } }
 """
 OLD = """\
 name: "old"

@@ -62,14 +62,14 @@ def pooling(im: Importer, layer: Layer) -> Value:
     x, p = im.bottom(), layer.parameters("pooling_param")
     if len(layer.bottoms) != 1 or len(layer.tops) != 1:
         raise im.refusal("a mask as second top")
+    if p.pool not in (_MAX, _AVE):
+        raise im.refusal("pool STOCHASTIC")
     if len(x.shape) != 4:
         raise InputError(f"its bottom has the shape {list(x.shape)}; wanted is [N, C, H, W]")
     window = _window(im, p, x.shape[2:])
     if p.pool == _MAX:
         reach = tuple(pad + over for pad, over in zip(window.pads, window.overhang, strict=True))
         return im.emit(top.MaxPool, [x], kernel_shape=window.kernel, strides=window.strides, pads=window.pads + reach)
-    if p.pool != _AVE:
-        raise im.refusal("pool STOCHASTIC")
     return _average(im, x, window)
 
 
