@@ -47,7 +47,7 @@ def fail():
 
 
 def crash():
-    print("node net/conv: check failed", file=sys.stderr, flush=True)
+    print("node net/conv: check failed\\nmuch else", file=sys.stderr, flush=True)
     os.kill(os.getpid(), signal.SIGSEGV)
 
 

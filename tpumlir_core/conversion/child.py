@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,9 @@ SECONDS = 900.0
 SECONDS_VARIABLE = "TPUMLIR_CONVERSION_SECONDS"
 """How long a call may take by the clock, and the variable that says otherwise."""
 _LONGEST_WORDS = 300
-"""Characters of what a crashed framework said last."""
+"""Characters of what a crashed framework said."""
+_TELLING = re.compile(r"\[error\]|\berror:|check failed|fatal", re.IGNORECASE)
+"""What tells why a framework has ended its process, among all that it says."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,9 @@ def _environment(framework: Framework, python: str, scratch: Path) -> dict[str, 
 
 def _ending(code: int, framework: Framework, log: bytes) -> str:
     lines = [line.strip() for line in log.decode("utf-8", "replace").splitlines() if line.strip()]
+    telling = next(filter(_TELLING.search, lines), lines[-1] if lines else "")
     ended = f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"
-    words = f": {lines[-1][:_LONGEST_WORDS]}" if lines else ""
+    words = f": {telling[:_LONGEST_WORDS]}" if telling else ""
     return one_line(f"{framework.name} crashed on this model ({ended}){words}")
 
 

@@ -103,7 +103,7 @@ class _Program:
             steps.save_program(self._translated, stem)
         weights = f"{stem}.pdiparams"
         given = weights if Path(weights).exists() else ""
-        _narrow_scales(Path(f"{stem}.json"))
+        _narrow_numbers(Path(f"{stem}.json"))
         # Positions, for it has no names: may choose a newer opset, is silent, checks nothing, experimental operators, optimizes.
         choices: tuple[Any, ...] = (True, False, False, True, True, {}, "onnxruntime", "", "", False)
         data: bytes = exporter.export(f"{stem}.json", given, OPSET, *choices)
@@ -144,9 +144,9 @@ class _Program:
         return results
 
 
-def _narrow_scales(path: Path) -> None:
-    """Rewrite a program in PIR as paddle2onnx 2.0.1 reads it: Paddle 3.3 stores the scales of interpolations in double precision,
-    and it knows lists of single precision only."""
+def _narrow_numbers(path: Path) -> None:
+    """Rewrite a program in PIR as paddle2onnx 2.0.1 reads it: Paddle 3.3 stores attributes in double precision that used to be of
+    single precision (scales of interpolations, slopes, values of paddings), of which it makes other numbers or none."""
     program = json.loads(path.read_text("utf-8"))
     pending: list[Any] = [program]
     while pending:
@@ -155,16 +155,9 @@ def _narrow_scales(path: Path) -> None:
             pending += part
         elif isinstance(part, dict):
             pending += part.values()
-            if str(part.get("#", "")).endswith("_interp"):
-                _narrow(part)
+            if str(part.get("#", "")).endswith("a_f64"):
+                part["#"] = str(part["#"]).replace("a_f64", "a_f32")
     path.write_text(json.dumps(program), "utf-8")
-
-
-def _narrow(operation: dict[str, Any]) -> None:
-    for attribute in operation.get("A", ()):
-        if attribute.get("N") == "scale" and isinstance(attribute["AT"]["D"], list):
-            for number in attribute["AT"]["D"]:
-                number["#"] = str(number["#"]).replace("a_f64", "a_f32")
 
 
 def _rename(graph: Any, names: Mapping[str, str]) -> None:
