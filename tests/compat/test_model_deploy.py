@@ -61,7 +61,7 @@ def test_every_mode(mode: str, prefix: str, least: tuple[float, float], table: P
     assert done.stdout.count("npz compare PASSED.") == 2
     made = {path.name for path in work.iterdir()} - before
     assert made == {
-        "out.bmodel", f"{prefix}_tpu.mlir", f"{prefix}_tpu_weights.npz", f"{prefix}_tpu_outputs.npz", f"{prefix}_model_outputs.npz",
+        "out", "out.bmodel", f"{prefix}_tpu.mlir", f"{prefix}_tpu_weights.npz", f"{prefix}_tpu_outputs.npz", f"{prefix}_model_outputs.npz",
     }
     found = read_npz(work / f"{prefix}_model_outputs.npz")[OUTPUT]
     assert compare_arrays(found, expected(work), least).passed
@@ -194,6 +194,26 @@ def test_types_of_outputs(flags: tuple[str, ...], kinds: list[str], network: Pat
     done = tool("model_deploy", *CHIP, "--quantize", "F16", *flags, "--model", "out.bmodel")
     assert done.returncode == 0, done.stderr
     assert types(work / "out.bmodel") == kinds
+
+
+def real_numbers(stored: bytes, mode: str, scale: float) -> Array:
+    """What the bytes of an input stand for."""
+    if mode == "BF16":
+        return (np.frombuffer(stored, np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return np.frombuffer(stored, {"F32": np.float32, "F16": np.float16, "INT8": np.int8}[mode]) / np.float32(scale)
+
+
+@pytest.mark.parametrize(("mode", "error"), [("F32", 0), ("F16", 2**-11), ("BF16", 2**-8), ("INT8", 2**-7)])
+def test_what_the_runtimes_own_test_program_takes(mode: str, error: float, table: Path, work: Path, tool: Tool) -> None:
+    flags = ["--calibration_table", "net_cali_table"] if mode == "INT8" else []
+    flags += ["--quant_input", "--tolerance", "0.9,0.5", "--model", "out.bmodel"]
+    done = tool("model_deploy", *CHIP, "--quantize", mode, *flags, *CHECKED)
+    assert done.returncode == 0, done.stderr  # real numbers were fed, and compared
+    assert (work / "out/compilation.bmodel").read_bytes() == (work / "out.bmodel").read_bytes()
+    (fed,), (given,) = stage(work / "out.bmodel").input_tensor, stage(work / "out.bmodel").output_tensor
+    found = real_numbers((work / "out/input_ref_data.dat").read_bytes(), mode, fed.scale)
+    np.testing.assert_allclose(found, read_npz(work / "net_in_f32.npz")["x"].reshape(-1), atol=error)
+    assert len((work / "out/output_ref_data.dat").read_bytes()) == given.size
 
 
 def test_outputs_that_have_to_be_of_8_bits(transformed: Path, tool: Tool) -> None:

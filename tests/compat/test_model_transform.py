@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.compat.conftest import CHECKED, IMAGES, SHAPE, TRANSFORM, Tool, save_network
 from tpumlir_core import api, checks
-from tpumlir_core.errors import InputError
+from tpumlir_core.errors import AbsentFrameworkError, InputError
 from tpumlir_core.files import read_npz
 from tpumlir_core.ir import Array
 from tpumlir_core.ir.text import read_module
@@ -148,6 +148,25 @@ def test_a_failed_comparison_ends_with_1_and_leaves_the_result(
     assert (work / "net.mlir").exists()
     assert "p_Softmax" in read_npz(work / "net_top_outputs.npz")
     assert tool("model_transform", *TRANSFORM, *IMAGES, *CHECKED, "--tolerance", "-1,-9").returncode == 0
+
+
+def test_without_the_framework_the_result_stands_alone(network: Path, work: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*given: object, **more: object) -> None:
+        raise AbsentFrameworkError("net.onnx: it takes a framework")
+
+    monkeypatch.setattr(api, "run", absent)
+    done = tool("model_transform", *TRANSFORM, *CHECKED, "--debug")
+    assert done.returncode == 0
+    assert "warning: the result is not compared: net.onnx: it takes a framework" in done.stderr
+    assert "p_Softmax" in read_npz(work / "net_top_outputs.npz")
+
+
+def test_plugins_in_files_are_taken(network: Path, work: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "own.py").write_text("print('own plugin')\nraise OSError('no')\n")
+    monkeypatch.setenv("TPUMLIR_PLUGIN_FILES", "own.py")
+    failed = tool("model_transform", *TRANSFORM)
+    assert failed.returncode == 2
+    assert "own.py" in failed.stderr
 
 
 def test_excepted_tensors_are_not_compared(network: Path, work: Path, tool: Tool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tpumlir_core.ir import ElementType, Quantization, TensorType, Value
-from tpumlir_core.ir.storage import to_bfloat16, to_real
+from tpumlir_core.ir.storage import to_bfloat16, to_real, to_stored
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.ir.tpu import Lookup
 
@@ -34,3 +34,12 @@ def test_real_numbers_of_stored_ones() -> None:
     found = to_real(bits, TensorType((6,), ElementType.BF16))
     np.testing.assert_array_equal(found[[0, 1, 3, 4, 5]], np.float32([1, -2.5, 1, 1 + 2**-6, np.inf]))  # halves go to even
     assert np.isnan(to_real(to_bfloat16(np.float32([np.nan])), TensorType((1,), ElementType.BF16))).all()
+
+
+def test_real_numbers_are_stored_as_the_nearest() -> None:
+    real: Any = np.float32([-100, -33, 0.125, 0.374, 0.375, 30.75, 31, np.nan])
+    found = to_stored(real, TensorType((8,), SI8, Quantization(0.25, 4)))
+    np.testing.assert_array_equal(found, np.int8([-128, -128, 4, 5, 6, 127, 127, 0]))  # halves go to even
+    np.testing.assert_array_equal(to_stored(real[2:4], TensorType((2,), ElementType.BF16)), to_bfloat16(real[2:4]))
+    assert to_stored(real, TensorType((8,), ElementType.F16)).dtype == np.float16
+    np.testing.assert_array_equal(to_stored(real[5:6], TensorType((1,), ElementType.SI32)), np.int32([30]))

@@ -46,6 +46,28 @@ def to_real(stored: Array, type: TensorType) -> Array:
     return real
 
 
+def to_stored(real: Array, type: TensorType) -> Array:
+    """F32 numbers as ``type`` stores them; BF16 as bits. Quantized: ``x * (1 / scale) + zero point``, each step rounded to F32, then
+    to the nearest integer, halves to even; what does not fit becomes the nearest that does, a NaN 0."""
+    if type.element is ElementType.BF16:
+        return to_bfloat16(real)
+    if type.element.is_float:
+        with np.errstate(over="ignore"):
+            return real.astype(type.element.numpy)
+    if type.quantization is None:
+        return real.astype(type.element.numpy)
+    scale, zero_point = type.scaling
+    scaled = real.astype(np.float32, copy=False) * np.float32(1 / scale)
+    if zero_point:
+        scaled += np.float32(zero_point)
+    if scaled.size and np.isnan(scaled.min()):
+        np.nan_to_num(scaled, copy=False, nan=0.0)
+    np.rint(scaled, out=scaled)
+    limits = np.iinfo(type.element.numpy)
+    kept: Array = np.clip(scaled, limits.min, limits.max).astype(type.element.numpy)
+    return kept
+
+
 def to_bfloat16(values: Array) -> Array:
     """The bits (uint16) of the nearest BF16 numbers, halves to even."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)

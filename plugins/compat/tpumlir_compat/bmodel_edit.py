@@ -7,15 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tpumlir_compat.bmodel_show import read
+from tpumlir_compat.context import COMPILATION, INPUTS, OUTPUTS
 from tpumlir_core.bmodel import combine as combined
 from tpumlir_core.bmodel import extract_all, split_file, write_model
 from tpumlir_core.bmodel.schema import KernelModule, Model
 from tpumlir_core.errors import InputError
 from tpumlir_core.files import make_folder, read_head, write_bytes
-
-COMPILATION = "compilation.bmodel"
-TEST_DATA = ("input_ref_data.dat", "output_ref_data.dat")
-"""The files of a folder that ``model_deploy.py`` makes beside a bmodel, for the runtime's own test program."""
 
 
 def extract(words: Sequence[str]) -> None:
@@ -55,7 +52,7 @@ def combine_dir(words: Sequence[str]) -> None:
     """The bmodels and test data of several folders in one."""
     folders, output = [Path(word) for word in words[:-1]], Path(words[-1])
     model = combined([read(str(folder / COMPILATION))[1] for folder in folders])
-    data = {name: b"".join(_bytes(folder / name) for folder in folders) for name in TEST_DATA}
+    data = {name: b"".join(_bytes(folder / name) for folder in folders) for name in (INPUTS, OUTPUTS)}
     make_folder(output)
     _write(str(output / COMPILATION), model)
     for name, content in data.items():

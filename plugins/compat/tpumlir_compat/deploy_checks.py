@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tpumlir_compat.checking import require, save
+from tpumlir_compat.context import Types, external_types, save_context
 from tpumlir_compat.deploy_names import Names
 from tpumlir_compat.inputs import read_inputs
 from tpumlir_compat.random_inputs import random_inputs
@@ -43,6 +44,7 @@ class Checks:
     fuzzy: bool = False
     inputs: Mapping[str, Array] = field(default_factory=dict)
     computed: Mapping[str, Array] = field(default_factory=dict)
+    types: tuple[Types, Types] = ((), ())
 
     @classmethod
     def of(cls, values: Namespace, module: Module, names: Names, session: Session) -> Checks:
@@ -72,6 +74,7 @@ class Checks:
         """Raises CompareError where the lowered network does not compute what the reference says."""
         if not self.files:
             return
+        self.types = external_types(module)
         tensors = interpret(module, self.inputs, DEFAULT_INTERPRETER, self.session)
         self.computed = tensors if self.every else outputs_of(module, tensors)
         save(self.names.lowered_outputs, self.computed)
@@ -83,6 +86,7 @@ class Checks:
             return
         outputs = api.run(path, self.inputs, session=self.session)
         save(self.names.model_outputs, outputs)
+        save_context(path, self.types, self.inputs, outputs)
         require((self.names.model_outputs, outputs), (self.names.lowered_outputs, self.computed), self.correctness, self.excepts)
 
 

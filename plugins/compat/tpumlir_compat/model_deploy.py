@@ -30,15 +30,15 @@ def act(values: Namespace) -> int:
     """Lower, write, check, compile, write, check. Raises CompareError where a check fails; what is written by then stays."""
     from tpumlir_compat.deploy_checks import Checks
     from tpumlir_compat.deploy_names import Names
+    from tpumlir_compat.sessions import open_session
     from tpumlir_core import api
     from tpumlir_core.files import check_output
     from tpumlir_core.plugins import TARGET
-    from tpumlir_core.stages import Session
 
     output = Path(values.model)
     check_output(output)
     fuse = _fusion(values)
-    session = Session()
+    session = open_session()
     session.plugins.get(TARGET, values.chip)
     module = api.open_module(Path(values.mlir), session=session)
     names = Names(module.name, values.chip, values.quantize, values.asymmetric, bool(values.quantize_table))

@@ -41,14 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def act(values: Namespace) -> int:
     """Run the model and write what comes out."""
+    from tpumlir_compat.sessions import open_session
     from tpumlir_core import api
     from tpumlir_core.files import check_output, read_npz, write_npz
     from tpumlir_core.plugins.extension_points import ImportOptions
-    from tpumlir_core.stages import Session
 
     output, model = Path(values.output), Path(values.model)
     check_output(output)
-    session = Session()
+    session = open_session()
     given = read_npz(Path(values.input))
     shapes = tuple(array.shape for array in given.values()) if len(given) == 1 else ()
     options = ImportOptions(input_shapes=shapes, model_data=Path(values.weight) if values.weight else None)

@@ -26,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def act(values: Namespace) -> int:
     """Calibrate and write the table; where weights have been changed, the .mlir again, in its place, as the reference does."""
+    from tpumlir_compat.sessions import open_session
     from tpumlir_core import api
     from tpumlir_core.files import check_output
     from tpumlir_core.plugins.extension_points import Effort
-    from tpumlir_core.stages import Session
     from tpumlir_core.tables import TableOrigin, write_calibration_table
 
     if not values.calibration_table:
@@ -37,7 +37,7 @@ def act(values: Namespace) -> int:
     path, table = Path(values.mlir_file), Path(values.calibration_table)
     check_output(table)
     calibration = _calibration(values)
-    session = Session()
+    session = open_session()
     module = api.open_module(path, session=session)
     weights = module.attributes.get("module.weight_file")
     ranges = api.calibrate(module, calibration, session=session)

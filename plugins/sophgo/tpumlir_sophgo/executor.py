@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from tpumlir_core.interpreter import matched_inputs, network_inputs
-from tpumlir_core.ir import Array, ElementType, Module, Operation, TensorType, Value
-from tpumlir_core.ir.storage import to_bfloat16, to_real
+from tpumlir_core.ir import Array, ElementType, Module, Operation, Value
+from tpumlir_core.ir.storage import to_real, to_stored
 from tpumlir_core.ir.top import Input, Weight
 from tpumlir_core.plugins.extension_points import Executor
-from tpumlir_sophgo.arithmetic import saturate
 
 
 class SophgoExecutor(Executor):
@@ -42,7 +39,8 @@ def _stored(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Real numbers for an input that is quantized, or BF16, as results are stored; what is no float is stored so already."""
     types = {value.name: value.type for value in network_inputs(module)}
     narrowed = {name for name, type in types.items() if type.quantization is not None or type.element is ElementType.BF16}
-    return {name: narrow(array, types[name]) if name in narrowed and array.dtype.kind == "f" else array for name, array in inputs.items()}
+    real = {name for name, array in inputs.items() if name in narrowed and array.dtype.kind == "f"}
+    return {name: to_stored(array, types[name]) if name in real else array for name, array in inputs.items()}
 
 
 def _last_uses(module: Module) -> dict[int, list[Value]]:
@@ -66,23 +64,4 @@ def _execute(module: Module, operation: Operation, arrays: Mapping[Value, Array]
     if operation.stored:
         return operation.evaluate(operands)
     real = [None if v is None or a is None else to_real(a, v.type) for v, a in zip(operation.operands, operands, strict=True)]
-    return [narrow(array, value.type) for value, array in zip(operation.results, operation.evaluate(real), strict=True)]
-
-
-def narrow(real: Array, type: TensorType) -> Array:
-    """F32 numbers as stored: ``x * (1 / scale) + zero point``, each rounded, then halves to even, and saturated."""
-    if type.element is ElementType.BF16:
-        return to_bfloat16(real)
-    if type.element.is_float:
-        with np.errstate(over="ignore"):
-            return real.astype(type.element.numpy)
-    if type.quantization is None:
-        return real.astype(type.element.numpy)
-    scale, zero = type.scaling
-    scaled = real.astype(np.float32, copy=False) * np.float32(1 / scale)
-    if zero:
-        scaled += np.float32(zero)
-    if scaled.size and np.isnan(scaled.min()):
-        np.nan_to_num(scaled, copy=False, nan=0.0)
-    np.rint(scaled, out=scaled)
-    return saturate(scaled, type.element)
+    return [to_stored(array, value.type) for value, array in zip(operation.results, operation.evaluate(real), strict=True)]
