@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +99,7 @@ def products() -> Iterator[Case]:
     yield Case("baddbmm", lambda b, x, y: torch.baddbmm(b, x, y, alpha=0.3), [(2, 4, 3), (2, 4, 5), (2, 5, 3)])
     yield Case("addbmm", torch.addbmm, [(4, 3), (2, 4, 5), (2, 5, 3)])
     yield Case("outer", torch.outer, [(4,), (5,)])
-    equations = (
+    equations: Sequence[tuple[str, Shape, Shape]] = (
         ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("bhid,bhjd->bhij", (2, 2, 3, 4), (2, 2, 5, 4)), ("ij,kj->ik", (3, 4), (5, 4)),
         ("...ij,jk->...ik", (2, 3, 4), (4, 5)), ("bchw,kc->bkhw", (2, 3, 4, 5), (6, 3)), ("i,j->ij", (3,), (4,)),
         ("ij,ij->", (3, 4), (3, 4)),

@@ -11,6 +11,7 @@ from tests.plugins.environments import ROOT, lay_out
 from tpumlir_core.testing import State, conformance, run_kit
 
 TestOnnx = conformance("frontend", "onnx")
+TestTorch = conformance("frontend", "torch")
 TestTflite = conformance("frontend", "tflite")
 TestTensorFlow = conformance("frontend", "tensorflow", quick=True)
 TestPaddle = conformance("frontend", "paddle", quick=True)

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch")
-
 from tpumlir_torch.binding import parameters_of, renamed
 from tpumlir_torch.converters import CONVERTERS
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch")
 
 NOT_TAKEN = {
     ("_native_batch_norm_legit", "no_stats"), ("_reshape_alias", "default"), ("addmm", "dtype"), ("baddbmm", "dtype"), ("bmm", "dtype"),
     ("mm", "dtype"), ("copy", "Dict_Tensor"), ("einsum", "sublist"), ("eq", "Tensor_list"), ("ne", "Tensor_list"), ("gru", "data"),
-    ("lstm", "data"), ("rnn_relu", "data"), ("rnn_tanh", "data"), ("index", "list_Tensor"), ("repeat_interleave", "Tensor"), ("sort", "Tensor"),
+    ("lstm", "data"), ("rnn_relu", "data"), ("rnn_tanh", "data"), ("index", "list_Tensor"), ("repeat_interleave", "Tensor"),
+    ("sort", "Tensor"),
 }
 """Overloads for training, packed sequences, lists of tensors and shapes that depend on data: refused, as called wrongly."""
 

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch")
-
 from tpumlir_core import api
 from tpumlir_core.cli.main import main as command
 from tpumlir_core.custom import Operator, operator, top
@@ -21,6 +19,8 @@ from tpumlir_core.ir.operator_lookup import OperatorSet
 from tpumlir_core.plugins.extension_points import ImportOptions
 from tpumlir_torch import from_module
 from tpumlir_torch.frontend import TorchFrontend
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch")
 
 DATA = Path(__file__).parent / "data"
 OPTIONS = ImportOptions(input_shapes=((2, 3, 6, 7),))

@@ -30,7 +30,8 @@ class _Axis:
     def nearest(self, exact: bool) -> Array:
         """The index of the old element that every new one is."""
         places = (np.arange(self.size, dtype=np.float32) + np.float32(0.5 if exact else 0)) * np.float32(self.step)
-        return np.minimum(np.floor(places).astype(np.int64), self.extent - 1)
+        indices: Array = np.minimum(np.floor(places).astype(np.int64), self.extent - 1)
+        return indices
 
     def positions(self) -> Array:
         """Positions among the old elements, not limited to them."""
