@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", choices=("operators", "networks", "mutants"))
-    parser.add_argument("--cases", default="", help="operators whose case's name contains this")
+    parser.add_argument("--cases", default="", help="operators and networks whose name contains this")
     parser.add_argument("--imported", action="store_true", help="of operators look at the imported module only")
     parser.add_argument("--mutants", type=int, default=MUTANTS)
     options = parser.parse_args()
@@ -39,7 +39,8 @@ def main() -> None:
         chosen = [case for case in cases() if options.cases in case.name]
         found += findings(import_operator if options.imported else try_operator, chosen, options.workers, 60.0)
     if options.only in (None, "networks"):
-        found += findings(try_network, networks(), options.workers, 900.0)
+        chosen_networks = [network for network in networks() if options.cases in network.name]
+        found += findings(try_network, chosen_networks, options.workers, 900.0)
     if options.only in (None, "mutants"):
         verdicts = mutants(options.mutants, options.workers)
     summary = _report(found, verdicts)

@@ -31,9 +31,9 @@ class Cut:
 
 
 def narrowed(module: Module, ranges: Mapping[str, CalibratedRange]) -> dict[Value, Cut]:
-    """The tensors that only functions of one tensor take, some of which are flat at an end."""
-    functions = _functions_by_tensor(module).items()
-    found = {value: _cut(ranges[value.name], runs, ranges) for value, runs in functions if value.name in ranges}
+    """The tensors that only functions of one tensor take, some of which are flat at an end; fixed ranges stay as they are."""
+    functions = {value: runs for value, runs in _functions_by_tensor(module).items() if value.name in ranges}
+    found = {value: _cut(ranges[value.name], runs, ranges) for value, runs in functions.items() if not ranges[value.name].fixed}
     return {value: cut for value, cut in found.items() if cut is not None}
 
 

@@ -65,12 +65,14 @@ def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
     floats = storage_modes(module, target, replace(options, mode=_float_mode(target), modes={}))
     options, bounds = _storable(module, options)
     plan, serving = Plan(bounds=bounds), serving_floats(module, options.quant_outputs)
+    fixed = {name for name, found in options.calibration.items() if found.fixed}
     for operation in module.function.operations:
         if operation.opcode in KEPT:
             _keep(operation, plan, options)
             continue
         mode = options.modes.get(operation.name)
-        worth = mode == INT8 or (mode is None and operation not in serving and not _continues_floats(operation, plan))
+        as_source = all(value.name in fixed for value in operation.results)
+        worth = mode == INT8 or (mode is None and (as_source or (operation not in serving and not _continues_floats(operation, plan))))
         storages = _storages(operation, plan, options) if worth else None
         if storages is not None and _supported(operation, plan, storages, target):
             plan.modes[operation] = INT8

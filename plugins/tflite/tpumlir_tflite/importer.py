@@ -44,6 +44,7 @@ class Importer(TopBuilder):
         self.forms: dict[int, dict[Layout, Value]] = {}
         self.makers: dict[int, Node] = {}
         self.custom: dict[int, Operator] = {}
+        self._prepared: dict[tuple[int, tuple[int, ...]], Value] = {}
         self._converters = converters
         self._failed: set[int] = set()
         self._node: Node | None = None
@@ -247,7 +248,16 @@ class Importer(TopBuilder):
         tensor = self.graph.tensors[index]
         return tensor.type.removeprefix("U").startswith("INT") and tensor.scale is None
 
-    def weight_scales(self, index: int) -> tuple[float, ...] | None:
+    def prepared(self, index: int, form: tuple[int, ...], make: Callable[[Array], Array]) -> Value:
+        """A filter made of a constant, once for each ``form`` in which operators want it. It keeps the scales it is stored with."""
+        if (index, form) not in self._prepared:
+            array = np.ascontiguousarray(make(self.required(index, "filter")))
+            made = self._prepared[index, form] = self.weight(f"{self.graph.tensors[index].name}_filter", array)
+            if isinstance(made.owner, top.Weight):
+                made.owner.scale = self._weight_scales(index)
+        return self._prepared[index, form]
+
+    def _weight_scales(self, index: int) -> tuple[float, ...] | None:
         """The scales of a constant whose stored numbers are symmetric 8-bit ones, None for any other."""
         tensor = self.graph.tensors[index]
         symmetric = tensor.type == "INT8" and tensor.scale is not None and not tensor.scale.zeros.any()

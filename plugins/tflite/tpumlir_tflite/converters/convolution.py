@@ -33,22 +33,11 @@ def _window(options: Any) -> Window:
     )
 
 
-def filters(im: Importer, index: int, order: Sequence[int], shape: Sequence[int] | None = None) -> Value:
-    """A filter with its axes in another order, and then another shape; a constant one keeps the scales it is stored with."""
-    constant, label = im.constant(index), im.graph.tensors[index].name
-    if constant is None:
-        ordered = im.step("filter_order", top.Permute, [im.value(index)], order=tuple(order))
-        return ordered if shape is None else im.step("filter", top.Reshape, [ordered], shape=tuple(shape))
-    array = np.ascontiguousarray(constant.transpose(order))
-    made = im.weight(f"{label}_filter", array if shape is None else array.reshape(shape))
-    record_scales(im, index, made)
-    return made
-
-
-def record_scales(im: Importer, index: int, weight: Value) -> None:
-    """Let a weight made of a quantized constant say the scales, one or one an output channel, with which it is stored."""
-    if isinstance(weight.owner, top.Weight):
-        weight.owner.scale = im.weight_scales(index)
+def filters(im: Importer, index: int, order: tuple[int, ...]) -> Value:
+    """A filter with its axes in another order."""
+    if index not in im.constants:
+        return im.step("filter_order", top.Permute, [im.value(index)], order=order)
+    return im.prepared(index, order, lambda constant: constant.transpose(order))
 
 
 def bias_of(im: Importer, bias: int, source: int, filter: int) -> Value | None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Value, top
-from tpumlir_tflite.converters.convolution import bias_of, record_scales
+from tpumlir_tflite.converters.convolution import bias_of
 from tpumlir_tflite.importer import Converter, Importer
 from tpumlir_tflite.layout import CHANNELS_FIRST, Laid
 from tpumlir_tflite.model import Node
@@ -35,27 +33,24 @@ def fully_connected(im: Importer, node: Node) -> Laid:
 def _operands(im: Importer, node: Node, shape: tuple[int, ...]) -> tuple[Value, Value]:
     """The rows, in a shape, and the filter ``[columns, units]``. An image that was flattened is taken with its channels first,
     and the filter's columns in that order: so nothing is transposed while it runs."""
-    columns, constant = shape[-1], im.constant(node.input(1))
-    if constant is None:
-        matrix = im.step("filter", top.Permute, [im.value(node.input(1))], order=(1, 0))
+    index, columns = node.input(1), shape[-1]
+    if index not in im.constants:
+        matrix = im.step("filter", top.Permute, [im.value(index)], order=(1, 0))
         return _flat(im, im.value(node.input(0)), shape), matrix
     image = _flattened_image(im, node.input(0), columns) if len(shape) == 2 else None
     if image is None:
-        return _flat(im, im.value(node.input(0)), shape), _matrix(im, node.input(1), constant.T)
+        return _flat(im, im.value(node.input(0)), shape), im.prepared(index, (), lambda filter: filter.T)
     _, channels, *spatial = image.shape
-    places = constant.reshape(-1, *spatial, channels)
-    reordered = places.transpose(len(spatial) + 1, *range(1, len(spatial) + 1), 0).reshape(columns, -1)
-    return _flat(im, image, shape), _matrix(im, node.input(1), reordered)
+
+    def reordered(filter: Array) -> Array:
+        places = filter.reshape(-1, *spatial, channels)
+        return places.transpose(len(spatial) + 1, *range(1, len(spatial) + 1), 0).reshape(columns, -1)
+
+    return _flat(im, image, shape), im.prepared(index, image.shape, reordered)
 
 
 def _flat(im: Importer, value: Value, shape: tuple[int, ...]) -> Value:
     return value if value.shape == shape else im.step("flat", top.Reshape, [value], shape=shape)
-
-
-def _matrix(im: Importer, index: int, matrix: Array) -> Value:
-    made = im.weight(f"{im.graph.tensors[index].name}_filter", np.ascontiguousarray(matrix))
-    record_scales(im, index, made)
-    return made
 
 
 def _flattened_image(im: Importer, index: int, columns: int) -> Value | None:
