@@ -12,6 +12,7 @@ from tpumlir_core.testing import State, conformance, run_kit
 
 TestOnnx = conformance("frontend", "onnx")
 TestTflite = conformance("frontend", "tflite")
+TestCaffe = conformance("frontend", "caffe")
 TestTensorFlow = conformance("frontend", "tensorflow", quick=True)
 TestPaddle = conformance("frontend", "paddle", quick=True)
 TestFloat = conformance("quantizer", "float")
