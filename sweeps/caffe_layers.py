@@ -301,11 +301,15 @@ def _reductions() -> Iterator[Case]:
     formulas: Mapping[str, Callable[[Array], Array]] = {
         "SUM": lambda x: x.sum(-1), "ASUM": lambda x: np.abs(x).sum(-1), "SUMSQ": lambda x: (x * x).sum(-1), "MEAN": lambda x: x.mean(-1),
     }
+
+    def reduced(formula: Callable[[Array], Array], kept: tuple[int, ...]) -> Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]]:
+        return lambda bottoms, blobs: [1.5 * formula(bottoms[0].reshape(*kept, -1))]
+
     for operation, formula in formulas.items():
         for axis, kept in ((1, (2,)), (2, (2, 6)), (0, (1,)), (-1, (2, 6, 4))):
             yield Case(
                 "Reduction", f"reduction_param {{ operation: {operation} axis: {axis} coeff: 1.5 }}", [shape], why="numpy",
-                expected=lambda b, w, f=formula, k=kept: [1.5 * f(b[0].reshape(*k, -1))],
+                expected=reduced(formula, kept),
             )
     yield Case(
         "Reduction", "reduction_param { operation: MEAN axis: 1 }", [shape],

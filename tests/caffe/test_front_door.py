@@ -108,3 +108,40 @@ def test_mutants_differ_and_come_again() -> None:
     made = [damaged(mutant) for mutant in mutants(COUNT)]
     assert made == [damaged(mutant) for mutant in mutants(COUNT)]
     assert len(set(made)) > 0.8 * COUNT
+
+
+PLUGIN = '''
+import numpy as np
+from tpumlir_core.custom import Operator, operator
+
+
+@operator("acme.Last", "input, factor")
+class Last(Operator):
+    """The largest number of every row, times a blob."""
+
+    host = True
+    sources = {"caffe": "caffe::Last"}
+
+    def infer(self, types):
+        return [types[0].with_shape((types[0].shape[0], 1))]
+
+    def reference(self, x, factor):
+        return x.max(1, keepdims=True) * factor
+'''
+
+
+def test_a_layer_type_of_one_s_own(work: Path, tpumlir: Any) -> None:
+    text = 'input: "data" input_shape { dim: 3 dim: 4 }\n' + layer("relu", "ReLU", "data", "r") + layer("last", "Last", "r", "out")
+    save(work, text, {"last": [np.array([2.5], np.float32)]})
+    (work / "last.py").write_text(PLUGIN)
+    x = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    np.savez(work / "x.npz", data=x)
+    options = ("--model-data", "net.caffemodel", "-o", "net.bmodel", "--chip", "bm1684x")
+    unknown = tpumlir("compile", "net.prototxt", *options)
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
+    assert "Last (node last)" in unknown.stderr
+    compiled = tpumlir("compile", "net.prototxt", *options, "--plugin", "last.py")
+    assert compiled.returncode == 0, compiled.stderr
+    ran = tpumlir("run", "net.bmodel", "--input", "x.npz", "--output", "y.npz", "--plugin", "last.py")
+    assert ran.returncode == 0, ran.stderr
+    np.testing.assert_array_equal(np.load(work / "y.npz")["out"], np.maximum(x, 0).max(1, keepdims=True) * np.float32(2.5))

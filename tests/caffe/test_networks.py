@@ -42,6 +42,13 @@ def test_data_layers_need_shapes(tmp_path: Path) -> None:
     assert load(tmp_path, DATA + RELU, input_shapes=((4, 3),)).function.outputs[0].shape == (4, 3)
 
 
+def test_a_batch_that_is_not_credible_must_be_meant(tmp_path: Path) -> None:
+    text = INPUT.replace("dim: 1 ", "dim: 5000 ") + RELU
+    with pytest.raises(InputError, match="a batch of 5000; pass --input-shapes"):
+        load(tmp_path, text)
+    assert load(tmp_path, text, input_shapes=((5000, 2, 6, 5),)).function.outputs[0].shape[0] == 5000
+
+
 def test_shapes_given_replace_those_of_the_file(tmp_path: Path) -> None:
     assert load(tmp_path, INPUT + RELU, input_shapes=((3, 2, 9, 9),)).function.outputs[0].shape == (3, 2, 9, 9)
 

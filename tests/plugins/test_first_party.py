@@ -13,6 +13,7 @@ from tpumlir_core.testing import State, conformance, run_kit
 TestOnnx = conformance("frontend", "onnx")
 TestTorch = conformance("frontend", "torch")
 TestTflite = conformance("frontend", "tflite")
+TestCaffe = conformance("frontend", "caffe")
 TestTensorFlow = conformance("frontend", "tensorflow", quick=True)
 TestPaddle = conformance("frontend", "paddle", quick=True)
 TestFloat = conformance("quantizer", "float")

@@ -15,6 +15,8 @@ from tpumlir_core.ir import Array, ElementType, Module, Value
 from tpumlir_core.plugins.extension_points import Example, Frontend, ImportOptions
 
 SUFFIX = ".prototxt"
+LARGEST_BATCH = 1024
+"""Images at once that a file is believed without --input-shapes: compiling takes time that grows with them, whatever the file's size."""
 _FIELDS = re.compile(rb"^\s*(layers?\s*:?\s*\{|input\s*:\s*[\"']|input_(dim|shape)\b)", re.MULTILINE)
 """What a network's text has near its begin: layers or inputs."""
 
@@ -68,6 +70,8 @@ def _add_inputs(importer: Importer, network: Network, options: ImportOptions) ->
     for at, declared in enumerate(network.inputs):
         given = options.input_shapes[at] if options.input_shapes else None
         shape = fixed_shape(declared.name, declared.shape, given)
+        if given is None and shape and shape[0] > LARGEST_BATCH:
+            raise InputError(f"input {declared.name}: the file declares a batch of {shape[0]}; pass --input-shapes if that is meant")
         element = element_of(options.input_types[at]) if options.input_types else ElementType.F32
         importer.add_input(declared.name, shape, element)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,10 @@ FRONTEND = "caffe"
 """What custom operators call this frontend in ``sources``."""
 DOMAIN = "caffe"
 """The domain of layer types in ``sources``: ``caffe::Swap`` is a layer with ``type: "Swap"``."""
+MOST_AXES = 32
+"""Axes of a blob (blob.hpp of Caffe)."""
+LONGEST_REASON = 400
+"""Characters of a message's reason: it may tell a list of the file."""
 _FAULTS_OF_A_LAYER = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
 
 
@@ -46,6 +51,8 @@ class Importer(TopBuilder):
     # --- the walk -------------------------------------------------------------------------------------------------
     def add_input(self, name: str, shape: tuple[int, ...], element: ElementType) -> None:
         """Declare a network input."""
+        self.work_on("input", name)
+        self._check_rank(shape)
         self.values[name] = self.input(name, shape, element)
         self._inputs.add(name)
 
@@ -69,7 +76,7 @@ class Importer(TopBuilder):
             self._failed.update(layer.tops)
         except InputError as error:
             text = str(error)
-            raise InputError(text if text.startswith("layer ") else f"{self.where}: {text}") from None
+            raise InputError(text if text.startswith("layer ") else f"{self.where}: {textwrap.shorten(text, LONGEST_REASON)}") from None
         except _FAULTS_OF_A_LAYER as error:
             raise InputError(f"{self.where}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
 
@@ -98,7 +105,12 @@ class Importer(TopBuilder):
         if len(results) < len(layer.tops):
             raise InputError(f"{self.where}: it has {len(layer.tops)} tops, but gives {len(results)} results")
         for at, (top, value) in enumerate(zip(layer.tops, results, strict=False)):
+            self._check_rank(value.shape)
             self.values[top] = self.made[place, at] = value
+
+    def _check_rank(self, shape: Sequence[int]) -> None:
+        if len(shape) > MOST_AXES:
+            raise InputError(f"a blob of {len(shape)} axes has more than Caffe's {MOST_AXES}")
 
     def _tensor_name(self, top: str) -> str:
         """The name of the tensor that the next write of a blob makes. An input keeps its name for itself."""

@@ -53,13 +53,18 @@ class PriorBox(Operation):
             reject(self, f"{len(self.max_size)} of max_size do not suit {len(self.min_size)} of min_size")
         if len(self.variance) not in (1, 4):
             reject(self, f"variance has {len(self.variance)} numbers, neither 1 nor 4")
-        if not self.min_size or self.num_priors != len(list(self._sizes())):
-            reject(self, f"num_priors is {self.num_priors}, but sizes and ratios give {len(list(self._sizes()))}")
+        each = self.use_default_aspect_ratio + bool(self.max_size) + len(self._other_ratios())
+        if self.num_priors != len(self.min_size) * each or self.num_priors < 1:
+            reject(self, f"num_priors is {self.num_priors}, but sizes and ratios give {len(self.min_size) * each}")
         return [TensorType((1, 2, feature.shape[2] * feature.shape[3] * self.num_priors * 4), ElementType.F32)]
+
+    def _other_ratios(self) -> list[float]:
+        """The aspect ratios but 1."""
+        return [ratio for ratio in self.aspect_ratios if abs(ratio - 1) >= _SAME_RATIO]
 
     def _sizes(self) -> Iterator[tuple[float, float]]:
         """(width, height) of the boxes of one place, in pixels of the image."""
-        ratios = [ratio for ratio in self.aspect_ratios if abs(ratio - 1) >= _SAME_RATIO]
+        ratios = self._other_ratios()
         for at, size in enumerate(self.min_size):
             if self.use_default_aspect_ratio:
                 yield size, size

@@ -35,7 +35,7 @@ from tpumlir_bm1684x.kernels.filters import (
     taps_image,
 )
 from tpumlir_bm1684x.kernels.folded_rows import FoldedRows
-from tpumlir_bm1684x.kernels.windows import aligned_span, batches, cut, pad_into, padded_shape, sweepable, window_box
+from tpumlir_bm1684x.kernels.windows import aligned_span, batch_of, cut, pad_into, padded_shape, sweepable, window_box
 from tpumlir_core.ir import Array, ElementType, WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
@@ -116,7 +116,7 @@ class DenseConvolution(Convolution):
 
         def block(target: LocalTensor, batch: int, slot: int) -> None:
             part = groups.block(slot)
-            source = part.channels_of(batches(x)[batch], groups)
+            source = part.channels_of(batch_of(x, batch), groups)
             filters = tile.constants + slot * self._filter(op, p)
             part.convolve(e, target, source, filters, None if bias is None else bias + slot * F32.bytes, sweep)
 

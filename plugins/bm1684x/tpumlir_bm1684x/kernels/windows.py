@@ -125,7 +125,12 @@ def every(x: LocalTensor, start: Pair, step: Pair, shape: Shape4) -> LocalTensor
 
 def batches(x: LocalTensor) -> list[LocalTensor]:
     """One tensor a batch: what is left of a tensor whose n stride is not the standard one may be in the standard layout."""
-    return [x.part(arch(), Box((n, 0, 0, 0), (1, *x.shape[1:]))) for n in range(x.shape[0])]
+    return [batch_of(x, n) for n in range(x.shape[0])]
+
+
+def batch_of(x: LocalTensor, n: int) -> LocalTensor:
+    """One batch of a tensor."""
+    return x.part(arch(), Box((n, 0, 0, 0), (1, *x.shape[1:])))
 
 
 # --- inputs of PorD, which takes the standard layout only -------------------------------------------------------------

@@ -17,6 +17,7 @@ _SAME_RATIO = 1e-6
 """Ratios that differ by less count once (prior_box_layer.cpp of SSD's Caffe)."""
 _VARIANCE = 0.1
 """Of boxes that tell none."""
+_MOST_RATIOS = 1000
 _LOWEST = -float(np.finfo(np.float32).max)
 
 
@@ -24,6 +25,8 @@ def prior_box(im: Importer, layer: Layer) -> Value:
     p = layer.parameters("prior_box_param")
     if not p.min_size or min(*p.min_size, *p.max_size, *p.aspect_ratio, 1.0) <= 0:
         raise InputError("min_size must be given, and all sizes and ratios be positive")
+    if len(p.aspect_ratio) > _MOST_RATIOS:
+        raise InputError(f"{len(p.aspect_ratio)} numbers of aspect_ratio are too many")
     ratios = _ratios(p)
     boxes = len(ratios) * len(p.min_size) + len(p.max_size)
     steps, extents = (_pair(p, name, alone) for name, alone in (("step", "step"), ("img", "img_size")))
