@@ -32,7 +32,8 @@ class Net(nn.Layer):
         x = nn.functional.leaky_relu(self.depthwise(x))
         y = self.transposed(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
         pooled = paddle.squeeze(nn.functional.adaptive_avg_pool2d(x, 1), [2, 3])
-        z = self.layernorm(paddle.concat([pooled, nn.functional.gelu(self.line(extra))], axis=1))
+        side = nn.functional.gelu if FORM == "new" else nn.functional.hardswish  # Paddle 3 makes no old programs with gelu
+        z = self.layernorm(paddle.concat([pooled, side(self.line(extra))], axis=1))
         return y, nn.functional.softmax(self.scores(z))
 
 

@@ -15,14 +15,18 @@ from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.plugins import isolation
 
 RUNNER = """
+    from tpumlir_core.conversion import Framework
     from tpumlir_core.plugins.extension_points import Runner
 
-    class Good(Runner):
+    class Plain(Runner):
         def recognizes(self, path, head):
             return False
 
         def run(self, path, inputs):
             return dict(inputs)
+
+    class Good(Plain):
+        framework = Framework("Frame", "acme-net", ("acme_frame",))
 """
 
 
@@ -144,9 +148,9 @@ def test_nothing_is_left_of_an_environment_that_cannot_be_made(
 
 
 def test_wrong_requests_are_one_line(site: Any, tpumlir: Command, folder: Path) -> None:
-    site.install("acme-plain", {"tpumlir.runners": {"plain": "acme_plain:Good"}}, {"acme_plain": RUNNER})
+    site.install("acme-plain", {"tpumlir.runners": {"plain": "acme_plain:Plain"}}, {"acme_plain": RUNNER})
     for arguments, words in (
-        (("install", "plain", "--isolated"), "acme-plain has no extra 'framework'"),
+        (("install", "plain", "--isolated"), "its plugins run no framework in a process of its own; pip install 'acme-plain[framework]'"),
         (("install", "plain", "--python", "python3"), "--python is for --isolated"),
         (("uninstall", "../../etc", "--isolated"), "not the name of a distribution"),
     ):
@@ -156,6 +160,15 @@ def test_wrong_requests_are_one_line(site: Any, tpumlir: Command, folder: Path) 
     install_plugin(site, "acme-frame")
     with pytest.raises(PluginError, match="no environment can be made"):
         isolation.make("acme-net", "/nowhere/python")
+    with pytest.raises(PluginError, match="acme-plain has no extra 'framework'"):
+        isolation.make("acme-plain")
+
+
+def test_frameworks_that_cannot_be_isolated_are_told_so(site: Any, tpumlir: Command) -> None:
+    entry = {"tpumlir.runners": {"plain": "acme_plain:Plain"}}
+    site.install("acme-plain", entry, {"acme_plain": RUNNER}, requires=('acme-frame>=1; extra == "framework"',))
+    told = tpumlir("plugins", "doctor").stdout
+    assert "framework of acme-plain: not installed (acme-frame>=1): pip install 'acme-plain[framework]'\n" in told
 
 
 def test_the_folder_is_the_users(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def info(name: str, as_json: bool) -> None:
 @json_option
 def doctor(as_json: bool) -> int:
     """Import every plugin and say what is wrong and what mends it. Exit code 1 when one is wrong; disabled ones are not."""
+    from tpumlir_core.cli.plugins_frameworks import framework_states
     from tpumlir_core.plugins.operators import operator_set
 
     manager = PluginManager.discover(required=False)
@@ -92,7 +93,7 @@ def doctor(as_json: bool) -> int:
     plugins = manager.plugins()
     sick = [plugin for plugin in plugins if plugin.health not in (Health.OK, Health.DISABLED)]
     lacking = _lacking()
-    frameworks = framework_states(plugins)
+    frameworks = framework_states(manager)
     damaged = [state for state in frameworks if state["fault"]]
     if as_json:
         healthy = not (sick or lacking or damaged)
@@ -105,36 +106,6 @@ def doctor(as_json: bool) -> int:
         more = f", {len(damaged)} environments with a fault" if damaged else ""
         click.echo(f"{len(plugins)} plugins, {len(sick)} with a fault{more}{f'; {lacking}' if lacking else ''}")
     return 1 if sick or lacking or damaged else 0
-
-
-def framework_states(plugins: list[Plugin]) -> list[dict[str, str]]:
-    """Where the framework of each distribution is that converts with one: its isolated environment, this environment, or nowhere.
-
-    ``fault``: what is wrong with an isolated environment, also one that is left over.
-    """
-    from tpumlir_core.plugins import isolation
-    from tpumlir_core.plugins.distributions import canonical
-
-    environments = {one.distribution: one for one in isolation.find_all()}
-    distributions = {canonical(plugin.candidate.distribution) for plugin in plugins} | set(environments)
-    states = []
-    for name in sorted(distributions):
-        if name in environments:
-            one = environments[name]
-            states.append({"distribution": name, "place": str(one.folder), "fault": isolation.fault(one)})
-        elif needed := isolation.requirements(name):
-            states.append({"distribution": name, "place": _place(name, needed), "fault": ""})
-    return states
-
-
-def _place(distribution: str, needed: tuple[str, ...]) -> str:
-    from tpumlir_core.plugins import isolation
-
-    absent = isolation.unmet(needed)
-    if not absent:
-        return "this environment"
-    here, apart = f"pip install '{distribution}[{isolation.EXTRA}]'", f"tpumlir plugins install {distribution} --isolated"
-    return f"not installed ({', '.join(absent)}): {here}, or apart from here: {apart}"
 
 
 def _lacking() -> str:

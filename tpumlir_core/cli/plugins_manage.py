@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from tpumlir_core.cli.plugins import matching, plugins_called
+from tpumlir_core.cli.plugins_frameworks import able_to_isolate
 from tpumlir_core.errors import InputError, PluginError
 from tpumlir_core.plugins import Health, Plugin, PluginManager, isolation
 from tpumlir_core.plugins.distributions import canonical
@@ -56,6 +57,12 @@ def _install_isolated(packages: Sequence[str], upgrade: bool, python: str) -> No
         distributions += sorted({canonical(plugin.candidate.distribution) for plugin in brought} - set(distributions))
     if not distributions:
         raise PluginError(f"{', '.join(packages)}: no plugin, so there is nothing to make an environment for")
+    manager = PluginManager.discover(required=False)
+    able = able_to_isolate([plugin for name in distributions for plugin in matching(name, manager)], manager)
+    unable = [name for name in distributions if name not in able]
+    if unable:
+        here = f"pip install '{unable[0]}[{isolation.EXTRA}]'"
+        raise PluginError(f"{unable[0]}: its plugins run no framework in a process of its own; {here}")
     for distribution in distributions:
         made = isolation.make(distribution, python)
         click.echo(f"{distribution}: {', '.join(made.requires)} in {made.folder}")

@@ -11,6 +11,8 @@ from tpumlir_tensorflow.child.network import Network, Refused
 OPSET = 17
 _LARGEST = (1 << 31) - (1 << 20)
 """Bytes that a protobuf message can have, with some room."""
+_LOOPS = ("LoopCond", "StatelessWhile", "While")
+"""Of which every loop has one, whichever way it is written."""
 
 
 def to_onnx(network: Network) -> bytes:
@@ -20,6 +22,9 @@ def to_onnx(network: Network) -> bytes:
     from tf2onnx.tfonnx import process_tf_graph
 
     inputs, outputs = [port.tensor for port in network.inputs], [port.tensor for port in network.outputs]
+    loops = sorted(f"{node.op} (node {plain(node.name)})" for node in network.graph.node if node.op in _LOOPS)
+    if loops:
+        raise Refused("loops and recurrent layers are not supported; cut the network before them, or unroll them", loops)
     if network.graph.ByteSize() > _LARGEST:
         raise Refused("models of 2 GiB and more are not converted")
     with tf.Graph().as_default():  # without a graph of its own, it refuses to work beside eager execution
