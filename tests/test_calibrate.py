@@ -17,7 +17,7 @@ from tpumlir_core import api
 from tpumlir_core.calibration import Calibration
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Function, Module, TensorType, WeightStore, top
-from tpumlir_core.plugins.extension_points import CalibratedRange
+from tpumlir_core.plugins.extension_points import CalibratedRange, Effort
 from tpumlir_core.tables import read_calibration_table
 
 LAZY = """
@@ -30,6 +30,16 @@ LAZY = """
         def calibrate(self, tensors):
             sizes = [len(sample) for sample in tensors]
             return {"seen": CalibratedRange(float(sum(sizes)), 0.0, float(len(sizes)))}
+
+
+    class Refining(Calibrator):
+        '''Tells the largest inputs of the samples that it refines on.'''
+
+        def calibrate(self, tensors):
+            return {f"{i}": CalibratedRange(1.0, 0.0, 1.0) for i, sample in enumerate(tensors)}
+
+        def refine(self, module, ranges, samples, interpreter, effort):
+            return {str(i): CalibratedRange(float(sample["x"].max()), 0.0, 1.0) for i, sample in enumerate(samples)}
 
 
     class Faulty(Calibrator):
@@ -132,6 +142,16 @@ def test_calibrators_see_every_tensor_but_weights(site: Site) -> None:
     site.install("acme", {"tpumlir.calibrators": {"counting": "acme_c:Counting"}}, {"acme_c": LAZY})
     found = api.calibrate(network(), Calibration([{"x": array} for array in arrays()], "counting"))
     assert found == {"seen": CalibratedRange(20.0, 0.0, 5.0)}
+
+
+def test_samples_to_refine_on_may_be_others(site: Site) -> None:
+    site.install("acme", {"tpumlir.calibrators": {"refining": "acme_c:Refining"}}, {"acme_c": LAZY})
+    samples: list[Mapping[str, Array]] = [{"x": array} for array in arrays()]
+    others: list[Mapping[str, Array]] = [{"x": array + 100} for array in arrays()]
+    for tuning, seen in (([], arrays()[:2]), (others, [array + 100 for array in arrays()[:2]])):
+        wanted = Calibration(samples, "refining", effort=Effort.NORMAL, tuned=2, tuning=tuning)
+        found = api.calibrate(network(), wanted)
+        assert [one.threshold for one in found.values()] == [float(array.max()) for array in seen]
 
 
 def test_a_faulty_calibrator_is_named(site: Site, mlir: Path, tmp_path: Path, tpumlir: Command) -> None:

@@ -30,6 +30,11 @@ REFERENCE = {
         --custom_operator --part_asymmetric --mix_mode --q_group_size --pre_qtable --cluster -o --calibration_table --quantize_table
         --debug_cmd --debug_log
     """,
+    "run_qtable": """
+        mlir_file --dataset --data_list --input_num --inference_num --calibration_table --chip --processor --expected_cos --min_layer_cos
+        --max_float_layers --fp_type --post_process --global_compare_layers --quantize_method_list --benchmark_method
+        --base_quantize_table --loss_table --mix_mode -o --quantize_table --debug_cmd
+    """,
     "model_runner": """
         --input --model --weight --output --dump_all_tensors --debug --out_fixed --cuda --decrypt_lib --ip --pwd
     """,

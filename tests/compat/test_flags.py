@@ -24,7 +24,7 @@ NEEDED = {
     "model_transform": ["--model_name", "n", "--model_def", "n.onnx", "--mlir", "n.mlir"],
     "model_deploy": ["--mlir", "n.mlir", "--chip", "bm1684x", "--model", "n.bmodel"],
     "run_calibration": ["n.mlir"],
-    "run_qtable": ["n.mlir"],
+    "run_qtable": ["n.mlir", "--calibration_table", "t", "--chip", "bm1684x", "-o", "q"],
     "model_runner": ["--input", "n.npz", "--model", "n.mlir"],
     "compare": ["a.npz", "b.npz"],
 }

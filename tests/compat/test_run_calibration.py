@@ -9,8 +9,9 @@ import pytest
 
 from tests.compat.conftest import SHAPE, Tool
 from tpumlir_compat.calibration_flags import METHODS
+from tpumlir_core.files import read_npz
 from tpumlir_core.ir import Array
-from tpumlir_core.tables import read_calibration_table
+from tpumlir_core.tables import read_calibration_table, read_quantization_table
 
 
 @pytest.fixture
@@ -95,7 +96,8 @@ def test_the_table_serves_both_ways_of_naming_it(arrays: list[Array], work: Path
         (("--dataset", "gone"), "gone: no such folder"),
         (("--dataset", "photos", "--chip", "cv183x"), "--chip cv183x: there is no target for this chip"),
         (("--dataset", "photos", "--debug_cmd", "percentile=0.9"), "--debug_cmd: percentile=0.9: of the debug commands there is only"),
-        (("--dataset", "photos", "--search", "search_qtable"), "--search search_qtable: there is no search"),
+        (("--dataset", "photos", "--search", "search_threshold"), "--search search_threshold: there is no search over methods"),
+        (("--dataset", "photos", "--search", "fast_search"), "--search fast_search: name the table to write with --quantize_table"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(flags: tuple[str, ...], told: str, transformed: Path, tool: Tool) -> None:
@@ -110,7 +112,47 @@ def test_a_table_has_to_be_named(transformed: Path, tool: Tool) -> None:
     assert (failed.returncode, failed.stderr) == (2, "run_calibration.py: error: -o: name the calibration table to write\n")
 
 
-def test_the_search_for_mixed_precision_says_what_to_do_instead(tool: Tool) -> None:
-    failed = tool("run_qtable", "net.mlir")
-    assert failed.returncode == 2
-    assert "--quantize_table" in failed.stderr
+# --- mixed precision ----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def coarse(transformed: Path, work: Path) -> Path:
+    """A table in which the range of ``hidden`` is much too small: its 8 bits spoil the network."""
+    ranges = dict.fromkeys(read_npz(work / "net_top_outputs.npz"), (40.0, -40.0, 40.0)) | {"hidden_Relu": (0.01, 0.0, 0.01)}
+    (work / "coarse").write_text("".join(f"{name} {' '.join(map(str, found))}\n" for name, found in ranges.items()))
+    return work / "coarse"
+
+
+def lowered_cosine(work: Path, tool: Tool, table: str, modes: str) -> float:
+    """Of the output in 8 bits with a table of modes, as model_deploy.py tells it."""
+    done = tool("model_deploy", "--mlir", "net.mlir", "--chip", "bm1684x", "--quantize", "INT8", "--calibration_table", table,
+                "--quantize_table", modes, "--test_input", "net_in_f32.npz", "--test_reference", "net_top_outputs.npz", "--tolerance=-1,-9",
+                "--skip_validation", "--model", "out.bmodel")
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout.partition("min_similarity = (")[2].partition(",")[0])
+
+
+def test_operations_that_stay_float_are_searched(coarse: Path, work: Path, tool: Tool) -> None:
+    given = ("net.mlir", "--dataset", "photos", "--calibration_table", "coarse", "--chip", "bm1684x", "--expected_cos", "0.98")
+    done = tool("run_qtable", *given, "-o", "modes")
+    assert done.returncode == 0, done.stderr
+    modes = read_quantization_table(work / "modes")
+    assert "hidden_Relu" in modes
+    assert set(modes.values()) == {"F16"}
+    (work / "none").write_text("")
+    assert lowered_cosine(work, tool, "coarse", "none") < 0.98 < lowered_cosine(work, tool, "coarse", "modes")
+    tool("run_qtable", *given, "--fp_type", "F32", "--input_num", "1", "-o", "modes")
+    assert set(read_quantization_table(work / "modes").values()) == {"F32"}
+
+
+def test_what_cannot_be_reached_is_warned_of(coarse: Path, work: Path, tool: Tool) -> None:
+    given = ("net.mlir", "--dataset", "photos", "--calibration_table", "coarse", "--chip", "bm1684x")
+    done = tool("run_qtable", *given, "--expected_cos", "1.1", "-o", "modes")
+    assert done.returncode == 0
+    assert "warning: modes: the cosine stays below --expected_cos 1.1" in done.stderr
+
+
+@pytest.mark.parametrize("way", ["search_qtable", "fast_search", "mix_search"])
+def test_calibration_and_search_in_one(way: str, arrays: list[Array], work: Path, tool: Tool) -> None:
+    calibrate(tool, "--data_list", "list", "--search", way, "--quantize_table", "modes", "--inference_num", "2", "--expected_cos", "0.9999")
+    modes = read_quantization_table(work / "modes")
+    assert modes
+    assert modes.keys() <= read_calibration_table(work / "table").keys()

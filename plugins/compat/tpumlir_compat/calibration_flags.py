@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 
+from tpumlir_compat import mixed, samples
 from tpumlir_compat.flags import Flag, acts, nothing, refused, switch
 from tpumlir_compat.values import words
 
@@ -19,9 +20,7 @@ METHODS: Mapping[str, str] = {
 """Method of the reference -> calibrator."""
 _CHIPS = ("bm1684x", "bm1684")
 _OTHER_CHIPS = ("cv183x", "cv182x", "cv181x", "cv180x", "cv186x", "bm1688", "bm1690", "cv184x", "sgtpuv8", "sg2262")
-_SEARCH = "there is no search for mixed precision here yet; write the table of --quantize_table by hand, `tpumlir eval` says where a " \
-          "network loses"
-_PART = "it goes with --search, which is not here yet"
+_PART = "the search looks at operations one by one"
 _MODES = "a table of ranges is for 8 bits; there are no modes of 4 bits and no floats of 8"
 _DEBUG = "dump_list"
 
@@ -41,27 +40,21 @@ FLAGS: tuple[Flag, ...] = (
     switch("--bc", "correct biases; see --we"),
     switch("--sq", "smooth activations into weights; see --we"),
     refused("--smc", "softmax stays float, there is nothing to correct", switch=True),
-    acts("--dataset", "folder of samples: images, .npz or .npy, also in folders of it; the same ones as the reference takes"),
-    acts("--data_list", "file with a sample a line: the file of each input, separated by commas"),
+    *samples.FLAGS,
     acts("--input_num", "how many of the samples to use; 0: all", read=int, default=0),
     acts("--cali_method", "the calibrator: kl, max, mse, percentile9999 (here percentile), aciq_laplace, aciq_gauss", default="kl",
          choices=(*METHODS, "use_mse", "use_max", "use_kl", "use_percentile9999")),
-    refused("--search", _SEARCH, choices=("search_threshold", "search_qtable", "fast_search", "mix_search", "False"), default="False"),
-    nothing("--inference_num", _PART, read=int, default=30),
+    acts("--search", "search the operations that stay float too, and write --quantize_table: one way, whatever it is called",
+         choices=("search_threshold", "search_qtable", "fast_search", "mix_search", "False"), default="False",
+         refused={"search_threshold": "there is no search over methods; try each --cali_method, `tpumlir eval` compares them"}),
+    acts("--inference_num", "how many of the samples the search uses", read=int, default=30),
     nothing("--bc_inference_num", "biases are corrected on the samples that thresholds are tuned on", read=int, default=30),
     acts("--tune_list", "file with the samples that thresholds are tuned on; default: the first of the others", default=""),
     acts("--tune_num", "how many of them; 0: thresholds are not tuned", read=int, default=5),
     nothing("--histogram_bin_num", "histograms have as many bins as ranges need, 2048 at least", read=int, default=2048),
-    nothing("--expected_cos", _PART, read=float, default=0.99),
-    nothing("--min_layer_cos", _PART, read=float, default=0.99),
-    nothing("--max_float_layers", _PART, read=int, default=5),
+    *mixed.FLAGS,
     acts("--chip --processor", "ranges are the same for every chip that there is", default="bm1684x", choices=(*_CHIPS, *_OTHER_CHIPS),
          refused=dict.fromkeys(_OTHER_CHIPS, "there is no target for this chip")),
-    nothing("--fp_type", _PART, choices=("auto", "F16", "F32", "BF16"), default="auto"),
-    refused("--post_process", _PART),
-    refused("--global_compare_layers", _PART, default=""),
-    nothing("--quantize_method_list", _PART, read=words, default=("mse",)),
-    nothing("--benchmark_method", _PART, choices=("cos", "snr"), default="cos"),
     refused("--kurtosis_analysis", "there is no such analysis; `tpumlir eval` says where a network loses", switch=True),
     refused("--part_quantize", "operations are quantized one by one; name those that stay float with model_deploy.py --quantize_table"),
     refused("--custom_operator", "it goes with --part_quantize", read=words, default=()),
@@ -71,7 +64,7 @@ FLAGS: tuple[Flag, ...] = (
     refused("--pre_qtable", _PART, default=""),
     refused("--cluster", _PART, switch=True),
     acts("-o --calibration_table", "the calibration table to write"),
-    refused("--quantize_table", _SEARCH, default=""),
+    acts("--quantize_table", "the table of --search to write", default=""),
     acts("--debug_cmd", f"{_DEBUG}: write the names of the samples to selected_image_list.txt", read=_debug, default=()),
     nothing("--debug_log", "there is one level", switch=True),
 )

@@ -23,9 +23,12 @@ def external_types(lowered: Module) -> tuple[Types, Types]:
 
 
 def save_context(model: Path, types: tuple[Types, Types], inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
-    """Write the folder, which is called as the bmodel without its suffix; one without suffix gets none."""
+    """Write the folder, which is called as the bmodel without its suffix.
+
+    There is none for a file without suffix, and none where the host computes on, as what the file itself gives is not known then.
+    """
     folder = model.with_suffix("")
-    if folder == model:
+    if folder == model or any(name not in outputs for name, _ in types[1]):
         return
     make_folder(folder)
     write_bytes(folder / COMPILATION, model.read_bytes())

@@ -51,7 +51,7 @@ def act(values: Namespace) -> int:
     checks.lowered(lowered)
     artifact = api.build(lowered, chip=values.chip, session=session)
     api.save_artifact(artifact, output)
-    print(f"Compiled to {output}: {len(artifact.data):,} bytes")
+    print(f"Compiled to {output}: {artifact.size:,} bytes")
     if not values.skip_validation:
         checks.compiled(output)
     return 0
