@@ -98,11 +98,16 @@ class Interpreter(ABC):
 @dataclass(frozen=True)
 class CalibratedRange:
     """The calibrated range of one tensor: real numbers from ``low`` to ``high``, and ``threshold`` > 0, the largest magnitude
-    that symmetric quantization keeps."""
+    that symmetric quantization keeps.
+
+    ``means``: of each channel, where a convolution or a matrix product takes the tensor; () where nobody knows. What rounding of
+    its weights takes from a product's mean follows from them.
+    """
 
     threshold: float
     low: float
     high: float
+    means: tuple[float, ...] = ()
 
 
 class Effort(Enum):

@@ -3,12 +3,16 @@
 Each output channel (column) has its own weight scale, max|w| / 127. With sums of stored numbers, ``result = sum * scale + offset``:
 
     scale  = input scale * weight scale / output scale
-    offset = bias / output scale + output zero point - scale * input zero point * (sum of the channel's weights)
+    offset = (bias - lost) / output scale + output zero point - scale * input zero point * (sum of the channel's weights)
+
+``lost`` is what rounding of the weights adds to the mean of the result, where the means of the operand's channels are known: the sum of
+their products with the weights' errors.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,43 +39,55 @@ class Quantized:
     offset: Array
 
 
-def quantize(weights: Array, channel: int, bias: Array | None, source: Storage, result: Storage) -> Quantized:
-    """Weights whose axis ``channel`` is that of output channels."""
+def quantize(
+    weights: Array, channel: int, bias: Array | None, source: Storage, result: Storage, means: Sequence[float] = ()
+) -> Quantized:
+    """Weights whose axis ``channel`` is that of output channels. ``means``: of all channels of the operand, or ()."""
     x, y = source.quantization, result.quantization
     assert x is not None
     assert y is not None
     rest = tuple(axis for axis in range(weights.ndim) if axis != channel)
     magnitude = np.maximum(np.abs(weights).max(rest).astype(np.float64), LEAST_MAGNITUDE)
     steps = magnitude / 127
-    stored = _stored(weights, channel, steps)
+    stored, lost = _stored(weights, channel, steps, np.array(means))
     scale = x.scale * steps / y.scale
-    offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64)
+    offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64) - lost / y.scale
     if bias is not None:
         offset = offset + bias.reshape(-1).astype(np.float64) / y.scale
     return Quantized(stored, scale.astype(np.float32), np.broadcast_to(offset, scale.shape).astype(np.float32))
 
 
-def _stored(weights: Array, channel: int, steps: Array) -> Array:
-    """Weights as integers, each channel in units of its step; some channels at a time, which bounds the memory."""
+def _stored(weights: Array, channel: int, steps: Array, means: Array) -> tuple[Array, Array]:
+    """Weights as integers, each channel in units of its step, and what that adds to the mean of each channel of the result; some
+    channels at a time, which bounds the memory."""
     rows = np.moveaxis(weights, channel, 0)
-    stored = np.empty(weights.shape, np.int8)
+    stored, lost = np.empty(weights.shape, np.int8), np.zeros(len(rows))
     targets = np.moveaxis(stored, channel, 0)
     taps = math.prod(weights.shape[2:])
+    inputs = rows[0].size // taps  # channels of the operand, in a group
+    groups = means.size // inputs if means.size and means.size % inputs == 0 else 0
     block = max(1, _BLOCK * len(rows) // max(1, weights.size))
     for start in range(0, len(rows), block):
-        part = slice(start, start + block)
+        part = slice(start, min(start + block, len(rows)))
         flat = rows[part].reshape(len(rows[part]), -1) / steps[part, None].astype(np.float32)
-        targets[part] = np.clip(round_balanced(flat, taps), -127, 127).reshape(targets[part].shape)
-    return stored
+        rounded = np.clip(round_balanced(flat, taps), -127, 127)
+        targets[part] = rounded.reshape(targets[part].shape)
+        if groups:
+            errors = (rounded - flat).reshape(len(flat), inputs, taps).sum(2)
+            met = means.reshape(groups, inputs)[np.arange(part.start, part.stop) * groups // len(rows)]
+            lost[part] = (errors * met).sum(1) * steps[part]
+    return stored, lost
 
 
-def lower_product(operation: Any, source: Storage, result: Storage, weights: WeightStore, lowering: StorageLowering) -> None:
+def lower_product(
+    operation: Any, source: Storage, result: Storage, weights: WeightStore, lowering: StorageLowering, means: Sequence[float] = ()
+) -> None:
     """Append a Conv or MatMul of a weight as what multiplies 8-bit numbers."""
     is_conv = operation.opcode == "top.Conv"
     filters, bias = _array(operation, 1, weights), _array(operation, 2, weights)
     assert filters is not None
     channel = 0 if is_conv else filters.ndim - (2 if operation.right_transpose else 1)
-    found = quantize(filters, channel, bias, source, result)
+    found = quantize(filters, channel, bias, source, result, means)
     name = operation.name
     parts = [
         lowering.weight(f"{name}_filter_i8", found.weights, ElementType.SI8),
