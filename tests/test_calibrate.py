@@ -12,11 +12,13 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Command, Site
+from tests.passes.conftest import Graph
 from tests.preprocess.test_resize import pattern
 from tpumlir_core import api
 from tpumlir_core.calibration import Calibration
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Function, Module, TensorType, WeightStore, top
+from tpumlir_core.ir.evaluate import evaluate_module
 from tpumlir_core.plugins.extension_points import CalibratedRange, Effort
 from tpumlir_core.tables import read_calibration_table
 
@@ -61,6 +63,22 @@ def network() -> Module:
     store = WeightStore()
     store["w"] = np.array([1.0, -2.0, 0.5], np.float32).reshape(1, 3, 1, 1)
     return Module("net", Function("main", [fed, weight, scaled, moved, relu], [relu.output]), store)
+
+
+def test_means_of_what_products_take() -> None:
+    """Each channel over all samples, in numpy; of nothing else."""
+    graph = Graph()
+    x = graph.input(1, 3, 4, 4)
+    conv = graph.op(top.Conv, x, graph.random(5, 3, 1, 1), None, kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0))
+    module = graph.module(graph.op(top.MatMul, graph.op(top.Relu, conv), graph.random(4, 2), None))
+    samples = [{"x0": graph.rng.normal(size=(1, 3, 4, 4)).astype(np.float32)} for _ in range(3)]
+    found = api.calibrate(module, Calibration(samples, method="max"))
+    ((user, _),) = conv.uses
+    relu = user.results[0]
+    arrays = [evaluate_module(module, sample) for sample in samples]
+    for name, axes in (("x0", (0, 2, 3)), (relu.name, (0, 1, 2))):
+        np.testing.assert_allclose(found[name].means, np.mean([one[name].mean(axes) for one in arrays], axis=0), atol=1e-6)
+    assert found[conv.name].means == ()
 
 
 def tensors(x: Array) -> dict[str, Array]:

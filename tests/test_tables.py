@@ -118,6 +118,19 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
             assert folder in message
 
 
+def test_means_of_channels_are_comments_to_others(tmp_path: Path) -> None:
+    ranges = {"a b": CalibratedRange(1.0, 0.0, 1.0, (0.25, -3.5e-07, 120.0)), "c": CalibratedRange(2.0, -2.0, 2.0)}
+    write_calibration_table(tmp_path / "t", ranges, TableOrigin("net", "max", 1))
+    assert read_calibration_table(tmp_path / "t") == ranges
+    assert [line for line in (tmp_path / "t").read_text().splitlines() if "0.25" in line] == ["#means 3 a b 0.25 -3.5e-07 120"]
+
+
+@pytest.mark.parametrize("line", ["#means 3 x 1 2", "#means x 1 2", "#means -1 x 1", "#means 1 x nan", "#means 1 x one", "#means 2"])
+def test_damaged_means(line: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 2"):
+        read_calibration_table(write(tmp_path, f"x 1 0 1\n{line}\n"))
+
+
 def test_quantization_tables(tmp_path: Path) -> None:
     assert read_quantization_table(write(tmp_path, MODES)) == {"r1_Relu": "F16"}
     write_quantization_table(tmp_path / "q", {"a": "F16", "b": "F32"})

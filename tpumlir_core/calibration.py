@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tpumlir_core.channel_means import ChannelMeans
 from tpumlir_core.checks import DEFAULT_INTERPRETER, choose_interpreter
 from tpumlir_core.errors import InputError
 from tpumlir_core.interpreter import matched_inputs
@@ -50,8 +51,11 @@ def calibrate_module(module: Module, wanted: Calibration, session: Session) -> d
     At high effort the weights of the module may have changed afterwards.
     """
     calibrator = session.plugins.get(CALIBRATOR, wanted.method)
+    means = ChannelMeans(module)
     with session.stage(STAGE, module.name), session.plugins.calling(CALIBRATOR, wanted.method, "calibrate"):
-        ranges = calibrator.calibrate(_ahead(_tensors(module, wanted, session)))
+        ranges = calibrator.calibrate(_ahead(means.watched(_tensors(module, wanted, session))))
+    if wanted.effort is not Effort.HIGH:  # which may scale channels, and looks after the means itself
+        ranges = means.added(ranges)
     if wanted.effort is Effort.LOW:
         return dict(ranges)
     few = list(_tensors(module, dataclasses.replace(wanted, samples=(wanted.tuning or wanted.samples)[: wanted.tuned]), session))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tpumlir_core import __version__
@@ -16,6 +16,8 @@ _FORMAT = "1.0"
 """The version of the format of calibration tables."""
 _SECTIONS = ("#asym_op", "#int4_th")
 """Comments behind which a calibration table has other things than ranges: names of operations, ranges for 4 bits."""
+_MEANS = "#means"
+"""Begins a line with the means of a tensor's channels, which is a comment to others: how many, the tensor's name, the means."""
 _DIGITS = 8
 """Significant digits of the numbers of a table, at least."""
 _MOST_DECIMALS = 20
@@ -37,9 +39,12 @@ def read_calibration_table(path: Path) -> dict[str, CalibratedRange]:
     Raises InputError that names the line.
     """
     ranges: dict[str, CalibratedRange] = {}
+    means: dict[str, tuple[float, ...]] = {}
     for number, line in _lines(path):
         if line.startswith(_SECTIONS):
             break
+        if line.startswith(f"{_MEANS} "):
+            means.update([_read_means(path, number, line)])
         if line.startswith("#"):
             continue
         name, found = _range(path, number, line)
@@ -47,7 +52,7 @@ def read_calibration_table(path: Path) -> dict[str, CalibratedRange]:
             raise InputError(f"{path}: line {number}: {name} has another range above; keep one of them")
     if not ranges:
         raise InputError(f"{path}: no range in this calibration table; a line is: name threshold low high")
-    return ranges
+    return {name: replace(found, means=means.get(name, ())) for name, found in ranges.items()}
 
 
 def read_quantization_table(path: Path) -> dict[str, str]:
@@ -80,6 +85,7 @@ def write_calibration_table(path: Path, ranges: Mapping[str, CalibratedRange], o
         "###",
         "# op_name    threshold    min    max",
         *(f"{name} {_number(found.threshold)} {_number(found.low)} {_number(found.high)}" for name, found in ranges.items()),
+        *(_means(name, found.means) for name, found in ranges.items() if found.means),
     ]
     write_bytes(path, ("\n".join(lines) + "\n").encode())
 
@@ -112,6 +118,22 @@ def _range(path: Path, number: int, line: str) -> tuple[str, CalibratedRange]:
     if threshold <= 0 or low > high:
         raise InputError(f"{path}: line {number}: the range of {name} needs a threshold above 0 and low <= high")
     return name, CalibratedRange(threshold, low, high)
+
+
+def _means(name: str, means: tuple[float, ...]) -> str:
+    return f"{_MEANS} {len(means)} {name} {' '.join(f'{mean:.6g}' for mean in means)}"
+
+
+def _read_means(path: Path, number: int, line: str) -> tuple[str, tuple[float, ...]]:
+    try:
+        _, count, rest = line.split(None, 2)
+        name, *words = rest.rsplit(None, int(count))
+        means = tuple(map(float, words))
+    except ValueError:
+        raise InputError(f"{path}: line {number} is not a number, a name and so many means") from None
+    if len(means) != int(count) or not all(map(math.isfinite, means)):
+        raise InputError(f"{path}: line {number}: the means of {name} are not {count} finite numbers; calibrate it again")
+    return name, means
 
 
 def _number(value: float) -> str:

@@ -81,3 +81,18 @@ def test_steps_are_as_fine_as_the_bounds_allow(graph: Graph) -> None:
     run, wanted = SophgoExecutor().run(lowered, graph.inputs), graph.run(module)
     error = np.linalg.norm(to_real(run[y.name], types[y.name]) - wanted[y.name])
     assert error < 0.02 * np.linalg.norm(wanted[y.name])
+
+
+def test_what_a_maximum_is_chosen_from_keeps_what_may_be_chosen(graph: Graph) -> None:
+    """Through the function and the shift before it too, though a calibrator cut the tensors that these make and take."""
+    x = graph.op(top.Conv, graph.input(1, 8, 6, 6), graph.random(4, 8, 1, 1), None, **POINT)
+    shifted = graph.op(top.AddConst, x, const_val=1.0)
+    y = graph.op(top.GELU, shifted)
+    most = graph.op(top.MaxPool, y, kernel_shape=(6, 6), strides=(1, 1), pads=(0, 0, 0, 0))
+    module = graph.module(graph.op(top.Conv, most, graph.random(2, 4, 1, 1), None, **POINT))
+    cut = {x.name: (60.0, -60.0, 60.0), shifted.name: (61.0, -59.0, 61.0), y.name: (61.0, -0.17, 61.0), most.name: (180.0, 2.0, 180.0)}
+    table = {**ranges(module, graph.inputs), **{name: CalibratedRange(*range_) for name, range_ in cut.items()}}
+    types = {op.name: op.output.type for op in lower(module, table).function.operations if op.results}
+    for value in (x, y):
+        largest = np.array([np.iinfo(types[value.name].element.numpy).max], types[value.name].element.numpy)
+        assert to_real(largest, types[value.name])[0] >= 175

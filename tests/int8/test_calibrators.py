@@ -69,13 +69,28 @@ def test_gauss_and_laplace_know_their_distributions() -> None:
 
 @pytest.mark.parametrize("samples", [NORMAL, HEAVY])
 def test_percentile_of_the_first_tensor_and_of_the_last(samples: Array) -> None:
+    """Or as far as the least squared error reaches, where that is farther."""
     found = PercentileCalibrator().calibrate({"x": sample, "y": sample} for sample in samples)
+    least_error = MseCalibrator().calibrate({"x": sample} for sample in samples)["x"].threshold
     ordered, width = np.sort(samples.reshape(-1)), float(np.abs(samples).max()) / LEAST_BINS
     for name, kept in (("x", 0.9999), ("y", 0.9999 + (0.99999999 - 0.9999) / 2)):
-        for reached, rank in ((found[name].low, (1 - kept) * samples.size), (found[name].high, kept * samples.size)):
-            least, most = ordered[max(int(rank) - 2, 0)], ordered[min(int(rank) + 2, samples.size - 1)]
-            assert least - width <= reached <= most + width
-        assert found[name].threshold == max(-found[name].low, found[name].high)
+        for sign, reached in ((-1, -found[name].low), (1, found[name].high)):
+            ends = np.sort(sign * ordered)
+            rank = kept * samples.size
+            least, most = ends[max(int(rank) - 2, 0)], ends[min(int(rank) + 2, samples.size - 1)]
+            wider = min(least_error, float(ends[-1]))
+            assert max(least, wider) - width <= reached <= max(most, wider) + width
+
+
+def test_percentile_keeps_few_large_values_that_are_most_of_the_signal() -> None:
+    """One in 20,000 is 40 times as large as the rest reach: cut off they would be lost, kept they cost less."""
+    values = np.random.default_rng(0).normal(size=100000).astype(np.float32)
+    values[::20000] = 160.0
+    found = PercentileCalibrator().calibrate([{"x": values}])["x"]
+    step, clipped = found.threshold / 127, np.clip(values, -found.threshold, found.threshold)
+    error = np.rint(clipped / step) * step - values
+    assert found.threshold > 40
+    assert np.square(error).sum() < 0.3 * np.square(values - np.clip(values, -4, 4)).sum()
 
 
 def divergence(counts: Array, cut: int) -> float:

@@ -143,6 +143,20 @@ def test_weights_by_channel() -> None:
     np.testing.assert_allclose(found.offset, np.array([1, -1]) / 0.5 - 7 - found.scale * 3 * sums, rtol=1e-5)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_offsets_make_up_for_what_rounding_adds_to_means(groups: int) -> None:
+    """Of a convolution of constant channels, all of which is mean, nothing is left of the weights' errors."""
+    random = np.random.default_rng(groups)
+    weights = random.normal(size=(8, 4 // groups, 3, 3)).astype(np.float32)
+    means = random.uniform(0, 3, 4)
+    source, result = Storage(SI8, Quantization(0.05, 3)), Storage(SI8, Quantization(0.5, -7))
+    found = quantize(weights, 0, None, source, result, tuple(means))
+    per_group = np.repeat(means.reshape(groups, -1), 8 // groups, axis=0)
+    wanted = (weights.sum((2, 3)) * per_group).sum(1)
+    sums = (found.weights.sum((2, 3), dtype=np.int64) * (per_group / 0.05 + 3)).sum(1)
+    np.testing.assert_allclose((sums * found.scale + found.offset + 7) * 0.5, wanted, atol=1e-4)
+
+
 # --- what becomes of operations ------------------------------------------------------------------------------------------
 def test_integers_where_they_do_and_floats_elsewhere(graph: Graph) -> None:
     module, inputs = network(graph)

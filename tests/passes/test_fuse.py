@@ -73,6 +73,16 @@ CASES: list[tuple[str, Build, list[str]]] = [
     ("conv, factor, term", lambda g: g.op(top.AddConst, g.op(top.MulConst, conv(g), const_val=2.0), const_val=1.0), ["Conv"]),
     ("conv, factor a channel", lambda g: channelwise(g, top.Mul, conv(g)), ["Conv"]),
     ("conv, term a channel", lambda g: channelwise(g, top.Add, conv(g, bias=False)), ["Conv"]),
+    (
+        "conv, reshape, batch norm, relu",
+        lambda g: relu(g, batch_norm(g, g.op(top.Reshape, conv(g), shape=(2, 6, 35)))),
+        ["Conv", "Reshape", "Relu"],
+    ),
+    (
+        "conv, reshape of its channels, batch norm",
+        lambda g: batch_norm(g, g.op(top.Reshape, conv(g), shape=(2, 3, 70)), 3),
+        ["Conv", "Reshape", "Scale"],
+    ),
     ("conv, factor a column", lambda g: g.op(top.Mul, conv(g), g.random(7)), ["Conv", "Mul"]),
     ("factor and term a channel", lambda g: channelwise(g, top.Add, channelwise(g, top.Mul, g.input(2, 6, 4))), ["Scale"]),
     ("factor a column of a matrix", lambda g: g.op(top.Mul, g.input(2, 6), g.random(6)), ["Mul"]),

@@ -178,6 +178,20 @@ def product_bias(op: Operation, rewriter: Rewriter) -> bool:
     return False
 
 
+def before_reshape(op: Operation, rewriter: Rewriter) -> bool:
+    """A scale of a convolution's channels, which it has reshaped since, comes before the reshape: there it goes into the convolution."""
+    assert isinstance(op, top.Scale)
+    below = op.input.owner
+    if not isinstance(below, top.Reshape) or not rewriter.only_use(op.input):
+        return False
+    inner = below.input
+    if inner.shape[:2] != op.output.shape[:2] or not isinstance(inner.owner, top.Conv | top.Deconv) or not rewriter.only_use(inner):
+        return False
+    scaled = rewriter.remake(op, [inner, *op.operands[1:]], rewriter.fresh(f"{op.name}_scaled"))
+    rewriter.replace(op, rewriter.remake(below, [scaled.output], op.name).output)
+    return True
+
+
 def to_scale(op: Operation, rewriter: Rewriter) -> bool:
     """A product or sum with a weight a channel of a tensor with positions is a Scale."""
     found = _factors(op, rewriter)
@@ -189,7 +203,7 @@ _PER_CHANNEL: tuple[_Rule, ...] = (into_linear, to_scale)
 
 LINEAR_RULES: Rules = {
     "top.BatchNorm": (batch_norm,),
-    "top.Scale": (into_linear,),
+    "top.Scale": (into_linear, before_reshape),
     "top.MulConst": (into_linear,),
     "top.AddConst": (into_linear,),
     "top.Mul": _PER_CHANNEL,

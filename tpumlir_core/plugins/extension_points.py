@@ -114,12 +114,15 @@ class CalibratedRange:
     that symmetric quantization keeps.
 
     ``fixed``: the source model stores the tensor in 8 bits, from ``low`` to ``high``; its scale and zero point are to be kept.
+    ``means``: of each channel, where a convolution or a matrix product takes the tensor; () where nobody knows. What rounding of
+    its weights takes from a product's mean follows from them.
     """
 
     threshold: float
     low: float
     high: float
     fixed: bool = False
+    means: tuple[float, ...] = ()
 
 
 class Effort(Enum):

@@ -142,7 +142,11 @@ class Laplace(Mean):
 
 
 class Percentile(Counted):
-    """A share of all values is cut off at either end: less and less along the network."""
+    """A share of all values is cut off at either end, less and less along the network; none whose loss costs more than finer steps gain.
+
+    A share alone does not see how far those values reach: of a tensor with a few large ones, as normalisations make them, most of the
+    signal may be cut off.
+    """
 
     def threshold(self) -> float:
         return self.largest
@@ -152,7 +156,9 @@ class Percentile(Counted):
         if self.largest <= LEAST_THRESHOLD:
             return whole
         kept = _FIRST_KEPT + (_LAST_KEPT - _FIRST_KEPT) * place
+        least = least_squared_error(self._histogram.magnitudes(), signed=self.low < -_NEARLY_ZERO)
         low, high = self._quantiles(1 - kept, kept)
+        low, high = min(low, max(self.low, -least)), max(high, min(self.high, least))
         return CalibratedRange(max(-low, high, LEAST_THRESHOLD), low, high)
 
     def _quantiles(self, *shares: float) -> list[float]:

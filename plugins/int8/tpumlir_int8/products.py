@@ -4,7 +4,10 @@ Each output channel (column) has its own weight scale, max|w| / 127, or that of 
 ``result = sum * scale + offset``:
 
     scale  = input scale * weight scale / output scale
-    offset = bias / output scale + output zero point - scale * input zero point * (sum of the channel's weights)
+    offset = (bias - lost) / output scale + output zero point - scale * input zero point * (sum of the channel's weights)
+
+``lost`` is what rounding of the weights adds to the mean of the result, where the means of the operand's channels are known: the sum of
+their products with the weights' errors.
 """
 
 from __future__ import annotations
@@ -40,10 +43,12 @@ class Quantized:
 
 
 def quantize(
-    weights: Array, channel: int, bias: Array | None, source: Storage, result: Storage, scales: Sequence[float] = ()
+    weights: Array, channel: int, bias: Array | None, source: Storage, result: Storage, scales: Sequence[float] = (),
+    means: Sequence[float] = (),
 ) -> Quantized:
     """Weights whose axis ``channel`` is that of output channels. ``scales``: those that they were stored with in the source, one or
-    one a channel, if any; they are kept where the weights still are whole multiples of them, up to 127."""
+    one a channel, if any; they are kept where the weights still are whole multiples of them, up to 127. ``means``: of all channels
+    of the operand, or ()."""
     x, y = source.quantization, result.quantization
     assert x is not None
     assert y is not None
@@ -53,9 +58,9 @@ def quantize(
     if scales:
         own = np.broadcast_to(np.asarray(scales, np.float64), magnitude.shape)
         steps = own if _are_multiples(weights, channel, own) else steps
-    stored = _stored(weights, channel, steps)
+    stored, lost = _stored(weights, channel, steps, np.array(means))
     scale = x.scale * steps / y.scale
-    offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64)
+    offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64) - lost / y.scale
     if bias is not None:
         offset = offset + bias.reshape(-1).astype(np.float64) / y.scale
     return Quantized(stored, scale.astype(np.float32), np.broadcast_to(offset, scale.shape).astype(np.float32))
@@ -68,27 +73,37 @@ def _are_multiples(weights: Array, channel: int, steps: Array) -> bool:
     return bool((np.abs(found) <= 127 + _BESIDE).all() and (np.abs(found - np.rint(found)) <= _BESIDE).all())
 
 
-def _stored(weights: Array, channel: int, steps: Array) -> Array:
-    """Weights as integers, each channel in units of its step; some channels at a time, which bounds the memory."""
+def _stored(weights: Array, channel: int, steps: Array, means: Array) -> tuple[Array, Array]:
+    """Weights as integers, each channel in units of its step, and what that adds to the mean of each channel of the result; some
+    channels at a time, which bounds the memory."""
     rows = np.moveaxis(weights, channel, 0)
-    stored = np.empty(weights.shape, np.int8)
+    stored, lost = np.empty(weights.shape, np.int8), np.zeros(len(rows))
     targets = np.moveaxis(stored, channel, 0)
     taps = math.prod(weights.shape[2:])
+    inputs = rows[0].size // taps  # channels of the operand, in a group
+    groups = means.size // inputs if means.size and means.size % inputs == 0 else 0
     block = max(1, _BLOCK * len(rows) // max(1, weights.size))
     for start in range(0, len(rows), block):
-        part = slice(start, start + block)
+        part = slice(start, min(start + block, len(rows)))
         flat = rows[part].reshape(len(rows[part]), -1) / steps[part, None].astype(np.float32)
-        targets[part] = np.clip(round_balanced(flat, taps), -127, 127).reshape(targets[part].shape)
-    return stored
+        rounded = np.clip(round_balanced(flat, taps), -127, 127)
+        targets[part] = rounded.reshape(targets[part].shape)
+        if groups:
+            errors = (rounded - flat).reshape(len(flat), inputs, taps).sum(2)
+            met = means.reshape(groups, inputs)[np.arange(part.start, part.stop) * groups // len(rows)]
+            lost[part] = (errors * met).sum(1) * steps[part]
+    return stored, lost
 
 
-def lower_product(operation: Any, source: Storage, result: Storage, weights: WeightStore, lowering: StorageLowering) -> None:
+def lower_product(
+    operation: Any, source: Storage, result: Storage, weights: WeightStore, lowering: StorageLowering, means: Sequence[float] = ()
+) -> None:
     """Append a Conv or MatMul of a weight as what multiplies 8-bit numbers."""
     is_conv = operation.opcode == "top.Conv"
     filters, bias = _array(operation, 1, weights), _array(operation, 2, weights)
     assert filters is not None
     channel = 0 if is_conv else filters.ndim - (2 if operation.right_transpose else 1)
-    found = quantize(filters, channel, bias, source, result, _scales(operation))
+    found = quantize(filters, channel, bias, source, result, _scales(operation), means)
     name = operation.name
     parts = [
         lowering.weight(f"{name}_filter_i8", found.weights, ElementType.SI8),

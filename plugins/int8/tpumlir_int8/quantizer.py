@@ -44,16 +44,17 @@ class Int8Quantizer(Quantizer):
             elif absorbed(operation, plan.tables, module.function.outputs):
                 continue
             elif plan.modes[operation] == INT8:
-                _lower_quantized(operation, plan, module, lowering)
+                _lower_quantized(operation, plan, module, lowering, options)
             else:
                 _lower_float(operation, plan.modes[operation], lowering)
         return lowering.finish(target.name, INT8)
 
 
-def _lower_quantized(operation: Operation, plan: Plan, module: Module, lowering: StorageLowering) -> None:
+def _lower_quantized(operation: Operation, plan: Plan, module: Module, lowering: StorageLowering, options: LoweringOptions) -> None:
     results = [plan.made[value] for value in operation.results]
     if kind(operation) in PRODUCTS:
-        lower_product(operation, plan.quantized[operation.input], results[0], module.weights, lowering)
+        known = options.calibration.get(operation.input.name)
+        lower_product(operation, plan.quantized[operation.input], results[0], module.weights, lowering, known.means if known else ())
         return
     if operation in plan.tables:
         steps = plan.tables[operation]

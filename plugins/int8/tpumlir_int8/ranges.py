@@ -30,7 +30,7 @@ def unified(module: Module, ranges: Mapping[str, CalibratedRange]) -> dict[str, 
 
     Outputs keep all that was seen: nobody knows what they are worth. A result that is chosen from the operand, or is it where that
     is large, tells which of the operand's values count: the maxima of a pooling are the ends of the distribution that it pools,
-    which by itself would be worth cutting off.
+    which by itself would be worth cutting off. Of what is only scaled and shifted the same share is kept before as after.
     """
     raised = dict(ranges)
     for name in [value.name for value in module.function.outputs if value.name in ranges]:
@@ -41,10 +41,19 @@ def unified(module: Module, ranges: Mapping[str, CalibratedRange]) -> dict[str, 
             continue
         before, after = raised.get(source.name), raised.get(operation.results[0].name)
         if before is not None and after is not None:
-            factor = _largest(before) / _largest(after) if kind(operation) in SHIFTING else 1.0
-            wanted = min(after.threshold * factor, _largest(before))
-            raised[source.name] = replace(before, threshold=max(before.threshold, wanted))
+            seen = _largest(ranges[source.name]) / _largest(ranges[operation.results[0].name])
+            factor = seen if kind(operation) in SHIFTING else 1.0
+            large = before if kind(operation) in SHIFTING else after  # whose larger end tells which one is worth more
+            raised[source.name] = _raised(before, after.threshold * factor, positive=large.high >= -large.low)
     return raised
+
+
+def _raised(range_: CalibratedRange, wanted: float, positive: bool) -> CalibratedRange:
+    """The range with a threshold of ``wanted`` at least, and so much of its positive (or negative) side; a calibrator may cut both."""
+    if wanted <= range_.threshold:
+        return range_
+    low, high = (range_.low, max(range_.high, wanted)) if positive else (min(range_.low, -wanted), range_.high)
+    return replace(range_, threshold=wanted, low=low, high=high)
 
 
 def _largest(range_: CalibratedRange) -> float:
