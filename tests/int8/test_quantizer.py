@@ -150,7 +150,7 @@ def test_offsets_make_up_for_what_rounding_adds_to_means(groups: int) -> None:
     weights = random.normal(size=(8, 4 // groups, 3, 3)).astype(np.float32)
     means = random.uniform(0, 3, 4)
     source, result = Storage(SI8, Quantization(0.05, 3)), Storage(SI8, Quantization(0.5, -7))
-    found = quantize(weights, 0, None, source, result, tuple(means))
+    found = quantize(weights, 0, None, source, result, means=tuple(means))
     per_group = np.repeat(means.reshape(groups, -1), 8 // groups, axis=0)
     wanted = (weights.sum((2, 3)) * per_group).sum(1)
     sums = (found.weights.sum((2, 3), dtype=np.int64) * (per_group / 0.05 + 3)).sum(1)

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tpumlir_core.errors import UnsupportedError
-from tpumlir_core.ir import Array
+from tpumlir_core.ir import Array, ElementType, TensorType
 from tpumlir_core.ir.storage import to_real
-from tpumlir_core.ir.types import ElementType, TensorType
 
 SCRIPT_DTYPES: Mapping[int, str] = {
     0: "uint8", 1: "int8", 2: "int16", 3: "int32", 4: "int64", 5: "float16", 6: "float32", 7: "float64", 8: "complex32", 9: "complex64",
