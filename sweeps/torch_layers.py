@@ -93,8 +93,8 @@ def products() -> Iterator[Case]:
     yield Case("bmm", torch.bmm, [(2, 4, 5), (2, 5, 3)])
     yield Case("mv", torch.mv, [(4, 5), (5,)])
     yield Case("dot", torch.dot, [(5,), (5,)])
-    for left, right in (((4, 5), (5,)), ((5,), (5, 3)), ((2, 3, 4, 5), (3, 5, 2)), ((7, 4, 5), (5, 2)), ((3, 4), (2, 4, 5))):
-        yield Case(f"matmul {left} {right}", torch.matmul, [left, right])
+    for shapes in (((4, 5), (5,)), ((5,), (5, 3)), ((2, 3, 4, 5), (3, 5, 2)), ((7, 4, 5), (5, 2)), ((3, 4), (2, 4, 5))):
+        yield Case(f"matmul {shapes[0]} {shapes[1]}", torch.matmul, shapes)
     yield Case("addmm", lambda b, x, y: torch.addmm(b, x, y, beta=0.5, alpha=2), [(3,), (4, 5), (5, 3)])
     yield Case("baddbmm", lambda b, x, y: torch.baddbmm(b, x, y, alpha=0.3), [(2, 4, 3), (2, 4, 5), (2, 5, 3)])
     yield Case("addbmm", torch.addbmm, [(4, 3), (2, 4, 5), (2, 5, 3)])
