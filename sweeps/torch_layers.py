@@ -19,7 +19,7 @@ def layers() -> Iterator[Case]:
     for kernel, stride, padding, dilation, groups in ((3, 1, 1, 1, 1), (3, 2, 0, 1, 2), (2, 1, 1, 2, 6), (1, 1, 0, 1, 3), (5, 3, 2, 1, 1)):
         what = f"k{kernel} s{stride} p{padding} d{dilation} g{groups}"
         for n, kind, transposed in ((1, nn.Conv1d, nn.ConvTranspose1d), (2, nn.Conv2d, nn.ConvTranspose2d), (3, nn.Conv3d, None)):
-            shape = (2, 6, *(9, 8, 7)[:n])
+            shape: Shape = (2, 6, *(9, 8, 7)[:n])
             yield Case(f"conv{n}d {what}", kind(6, 12, kernel, stride, padding, dilation, groups), [shape])
             if transposed is not None:
                 extra = stride - 1
@@ -72,11 +72,11 @@ def pools() -> Iterator[Case]:
     for kernel, stride, padding, ceil in ((2, 2, 0, False), (3, 2, 1, False), (3, 2, 1, True), (2, 3, 0, True), (3, 1, 1, False)):
         what = f"k{kernel} s{stride} p{padding} {ceil}"
         for n, largest, average in ((1, nn.MaxPool1d, nn.AvgPool1d), (2, nn.MaxPool2d, nn.AvgPool2d), (3, nn.MaxPool3d, nn.AvgPool3d)):
-            shape: Shape = (2, 3, *(9, 8, 7)[:n])
-            yield Case(f"max_pool{n}d {what}", largest(kernel, stride, padding, ceil_mode=ceil), [shape])
+            image: Shape = (2, 3, *(9, 8, 7)[:n])
+            yield Case(f"max_pool{n}d {what}", largest(kernel, stride, padding, ceil_mode=ceil), [image])
             for include in (True, False):
                 pool = average(kernel, stride, padding, ceil_mode=ceil, count_include_pad=include)
-                yield Case(f"avg_pool{n}d {what} {include}", pool, [shape])
+                yield Case(f"avg_pool{n}d {what} {include}", pool, [image])
     yield Case("avg_pool2d divisor", nn.AvgPool2d(2, divisor_override=3), [IMAGE])
     yield Case("max_pool2d no batch", nn.MaxPool2d(2), [IMAGE[1:]])
     yield Case("lp_pool2d", nn.LPPool2d(2, 2), [IMAGE], 0.1, 3)
@@ -93,8 +93,8 @@ def products() -> Iterator[Case]:
     yield Case("bmm", torch.bmm, [(2, 4, 5), (2, 5, 3)])
     yield Case("mv", torch.mv, [(4, 5), (5,)])
     yield Case("dot", torch.dot, [(5,), (5,)])
-    for left, right in (((4, 5), (5,)), ((5,), (5, 3)), ((2, 3, 4, 5), (3, 5, 2)), ((7, 4, 5), (5, 2)), ((3, 4), (2, 4, 5))):
-        yield Case(f"matmul {left} {right}", torch.matmul, [left, right])
+    for shapes in (((4, 5), (5,)), ((5,), (5, 3)), ((2, 3, 4, 5), (3, 5, 2)), ((7, 4, 5), (5, 2)), ((3, 4), (2, 4, 5))):
+        yield Case(f"matmul {shapes[0]} {shapes[1]}", torch.matmul, shapes)
     yield Case("addmm", lambda b, x, y: torch.addmm(b, x, y, beta=0.5, alpha=2), [(3,), (4, 5), (5, 3)])
     yield Case("baddbmm", lambda b, x, y: torch.baddbmm(b, x, y, alpha=0.3), [(2, 4, 3), (2, 4, 5), (2, 5, 3)])
     yield Case("addbmm", torch.addbmm, [(4, 3), (2, 4, 5), (2, 5, 3)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Module
 from tpumlir_core.ir.evaluate import evaluate_module
 from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_torch.examples import write_script
 from tpumlir_torch.frontend import TorchFrontend
 
 DATA = Path(__file__).parent / "data"
@@ -116,3 +118,28 @@ def test_without_the_framework_running_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(UnsupportedError, match=r"needs PyTorch, which is not installed: pip install 'tpumlir-torch\[framework\]'"):
         TorchFrontend().run(DATA / "traced.pt", {"x": np.zeros(SHAPE, np.float32)}, ImportOptions())
+
+
+@pytest.mark.parametrize(("call", "expected"), [
+    ("torch.to(x, dtype=4, layout=0, device=torch.device(\"cpu\"))", [-1, 0, 2]),
+    ("torch.to(x, torch.device(\"cpu\"), 4)", [-1, 0, 2]),
+    ("torch.to(x, 4, False, False, None)", [-1, 0, 2]),
+    ("torch.add(x, x, alpha=2)", [-4.5, 1.5, 8.4]),
+    ("torch.max(x, torch.zeros([3], dtype=6))", [0, 0.5, 2.8]),
+    ("(torch.max(x, 0, True))[0]", [2.8]),
+    ("torch.arange(3, dtype=6, layout=None, device=torch.device(\"cpu\"), pin_memory=False)", [0, 1, 2]),
+    ("torch.sum(x, dtype=None)", 1.8),
+    ("torch.mul(x, torch.sub(torch.size(x, 0), 1))", [-3, 1, 5.6]),
+    ("torch.clamp(x, None, 1)", [-1.5, 0.5, 1]),
+    ("torch.stack([x, x], -1)", [[-1.5, -1.5], [0.5, 0.5], [2.8, 2.8]]),
+])
+def test_calls_of_torchscript(call: str, expected: object, tmp_path: Path) -> None:
+    source = write_script(tmp_path / "example.pt").path
+    program = f"class Net(Module):\n  weight : Tensor\n  def forward(self: __torch__.Net,\n    x: Tensor) -> Tensor:\n    return {call}\n"
+    path = tmp_path / "call.pt"
+    with zipfile.ZipFile(source) as given, zipfile.ZipFile(path, "w") as made:
+        for name in (name for name in given.namelist() if "traced_inputs" not in name):
+            made.writestr(name, program if name.endswith(".py") else given.read(name))
+    module = TorchFrontend().load(path, ImportOptions(input_shapes=((3,),)))
+    ours = evaluate_module(module, {"x": np.array([-1.5, 0.5, 2.8], np.float32)})[module.function.outputs[0].name]
+    np.testing.assert_allclose(ours, np.asarray(expected, np.float32), rtol=1e-6)

@@ -28,7 +28,8 @@ def overloads() -> list[tuple[str, str, Any]]:
         for overload in packet.overloads() if packet is not None else ():
             schema = getattr(packet, overload)._schema
             kinds = " ".join(str(argument.type) for argument in schema.arguments)
-            plain = "Tensor" in kinds and "Generator" not in kinds and "Dimname" not in kinds
+            of_tensors = "Tensor" in kinds or (schema.returns and "Tensor" in str(schema.returns[0].type))
+            plain = of_tensors and "Generator" not in kinds and "Dimname" not in kinds
             if plain and not any(a.is_out for a in schema.arguments) and (name, overload) not in NOT_TAKEN:
                 found.append((name, overload, schema))
     return found

@@ -34,7 +34,7 @@ def parameters_of(function: Callable[..., Any]) -> Parameters:
 
 @dataclass(frozen=True)
 class Bound:
-    """Checked arguments: those of parameters by name, in order, and what ``*args`` and ``**named`` take besides."""
+    """Checked arguments: those of positional parameters by name, in order, what ``*args`` takes, and all that goes by name alone."""
 
     by_name: dict[str, Any]
     more: tuple[Any, ...] = ()
@@ -54,7 +54,7 @@ def bound(function: Callable[..., Any], call: Call, number: Callable[[Tensor], A
     """
     parameters = parameters_of(function)
     try:
-        given = parameters.signature.bind(None, *call.arguments, **renamed(call.named, parameters)).arguments
+        given = parameters.signature.bind(None, *call.arguments, **renamed(call.named, parameters, len(call.arguments))).arguments
     except TypeError as error:
         raise InputError(f"{call.operator} is called wrongly: {error}") from None
     by_name: dict[str, Any] = {}
@@ -66,20 +66,22 @@ def bound(function: Callable[..., Any], call: Call, number: Callable[[Tensor], A
             case inspect.Parameter.VAR_POSITIONAL:
                 more = tuple(_checked(call, name, item, hint, number) for item in value)
             case inspect.Parameter.VAR_KEYWORD:
-                others = {key: _checked(call, key, item, hint, number) for key, item in value.items()}
+                others |= {key: _checked(call, key, item, hint, number) for key, item in value.items()}
+            case inspect.Parameter.KEYWORD_ONLY:
+                others[name] = _checked(call, name, value, hint, number)
             case _:
                 by_name[name] = _checked(call, name, value, hint, number)
     return Bound(by_name, more, others)
 
 
-def renamed(named: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
+def renamed(named: Mapping[str, Any], parameters: Parameters, by_place: int = 0) -> dict[str, Any]:
     """ATen's overloads differ in what they call an argument (self or input, other or mat2); a converter has one name for each.
 
-    A name that the converter does not have is that of the parameter at its place.
+    A name that the converter does not have is that of the parameter at its place, behind the ``by_place`` that have no name.
     """
     result: dict[str, Any] = {}
-    for place, (name, value) in enumerate(named.items()):
-        known = name in parameters.names or place >= len(parameters.names) or (place > 0 and parameters.any_name)
+    for place, (name, value) in enumerate(named.items(), by_place):
+        known = name in parameters.signature.parameters or place >= len(parameters.names) or (place > 0 and parameters.any_name)
         result[name if known else parameters.names[place]] = value
     return result
 

@@ -114,7 +114,7 @@ def _put_slice(im: Importer, base: Tensor, new: Tensor, arguments: Mapping[str, 
 
 
 def _put_part(im: Importer, base: Tensor, new: Tensor, arguments: Mapping[str, Any], place: int) -> Tensor:
-    from tpumlir_torch.converters.movement import part_sizes
+    from tpumlir_torch.converters.joining import part_sizes
 
     axis = arguments.get("dim", 0) % base.rank
     return replaced(im, base, new, axis, sum(part_sizes(im, base, arguments)[:place]))

@@ -12,6 +12,7 @@ from tpumlir_torch.converters import (
     einsum,
     elementwise,
     indexing,
+    joining,
     linear,
     logic,
     movement,
@@ -25,7 +26,7 @@ from tpumlir_torch.converters import (
 from tpumlir_torch.importer import Converter
 
 _FAMILIES = (
-    activation, casting, convolution, creation, einsum, elementwise, indexing, linear, logic, movement, normalization, pooling, recurrent,
-    reduction, resize, transformer,
+    activation, casting, convolution, creation, einsum, elementwise, indexing, joining, linear, logic, movement, normalization, pooling,
+    recurrent, reduction, resize, transformer,
 )
 CONVERTERS: Mapping[str, Converter] = {name: f for family in _FAMILIES for name, f in family.CONVERTERS.items()}

@@ -104,7 +104,7 @@ def nothing(im: Importer, *args: Any, **ignored: Any) -> None:
 CONVERTERS: Mapping[str, Converter] = {
     "to": to, "_to_copy": to, "type_as": type_as, "float": to_float, "dropout": dropout, "feature_dropout": dropout,
     "alpha_dropout": dropout, "native_dropout": native_dropout, "copy": copy, "item": item, "_local_scalar_dense": item,
-    "ScalarImplicit": item, "IntImplicit": item, "FloatImplicit": item, "NumToTensor": num_to_tensor, "scalar_tensor": num_to_tensor,
+    "ScalarImplicit": item, "IntImplicit": item, "FloatImplicit": item, "NumToTensor": num_to_tensor,
     **dict.fromkeys(("clone", "contiguous", "detach", "alias", "data", "lift_fresh", "lift_fresh_copy"), identity),
     "detach_": identity, "requires_grad_": identity, "positive": identity,
     **dict.fromkeys(

@@ -120,8 +120,12 @@ def tensor(im: Importer, data: Any, dtype: Any = None, **ignored: Any) -> Tensor
     return im.array(array, dtype_of(im, dtype, default))
 
 
+def scalar_tensor(im: Importer, s: Number, dtype: Any = None, **ignored: Any) -> Tensor:
+    return filled(im, (), float(s), dtype_of(im, dtype, "float32"))
+
+
 CONVERTERS: Mapping[str, Converter] = {
     "arange": arange, "empty": _full(0.0), "empty_like": _like(0.0), "eye": eye, "full": full, "full_like": full_like,
     "linspace": linspace, "new_empty": _new(0.0), "new_full": new_full, "new_ones": _new(1.0), "new_zeros": _new(0.0), "ones": _full(1.0),
-    "ones_like": _like(1.0), "tensor": tensor, "zeros": _full(0.0), "zeros_like": _like(0.0),
+    "ones_like": _like(1.0), "scalar_tensor": scalar_tensor, "tensor": tensor, "zeros": _full(0.0), "zeros_like": _like(0.0),
 }
