@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tflite
 from flatbuffers import flexbuffers  # type: ignore[import-untyped]
 
 from tpumlir_core import api
@@ -16,6 +19,7 @@ from tpumlir_core.ir.evaluate import evaluate_module
 from tpumlir_core.ir.operator_lookup import OperatorSet
 from tpumlir_core.plugins.extension_points import ImportOptions
 from tpumlir_tflite.frontend import TfliteFrontend
+from tpumlir_tflite.model import _Reader, parse_model
 from tpumlir_tflite.tensors import Level, Scale, Sparsity, dense, stored_array
 from tpumlir_tflite.writing import ModelWriter
 
@@ -219,3 +223,27 @@ def test_an_input_of_strings_is_refused(tmp_path: Path) -> None:
     model.call("CAST", [x], [y], "CastOptions")
     with pytest.raises(UnsupportedError, match="input words of type STRING"):
         api.transform(save(tmp_path / "net.tflite", model, [x], [y]))
+
+
+def test_without_the_interpreter_the_way_to_get_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = TfliteFrontend().examples(tmp_path)[0]
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(UnsupportedError, match=r"pip install 'tpumlir-tflite\[framework\]'"):
+        TfliteFrontend().run(example.path, example.inputs, ImportOptions())
+    assert api.transform(example.path).function.outputs
+
+
+def test_numbers_behind_the_tables_of_a_large_file(tmp_path: Path) -> None:
+    """A buffer may say where in the file its numbers are, instead of holding them; an end beyond the file is told."""
+    values = np.arange(6, dtype=np.float32)
+    model = ModelWriter()
+    x, y = model.tensor("x", (6,)), model.tensor("y", (6,))
+    model.call("ADD", [x, model.constant("c", values)], [y], "AddOptions")
+    whole = model.data([x], [y])
+    graph = parse_model(whole)
+    assert graph.tensors[2].stored is not None
+    reader = _Reader(whole + values[::-1].tobytes(), tflite.Model.GetRootAs(whole))
+    buffer = SimpleNamespace(Offset=lambda: len(whole), Size=lambda: values.nbytes)
+    np.testing.assert_array_equal(np.frombuffer(reader._bytes(buffer, "c"), np.float32), values[::-1])
+    with pytest.raises(InputError, match="outside the file"):
+        reader._bytes(SimpleNamespace(Offset=lambda: len(whole), Size=lambda: values.nbytes + 1), "c")

@@ -179,14 +179,14 @@ class _Reader:
             return None
         return stored_array(raw, kind, shape if sparsity is None else None, name)
 
-    def _bytes(self, buffer: Any, name: str) -> bytes:
+    def _bytes(self, buffer: Any, name: str) -> memoryview:
         """The bytes of a buffer, which lie in it or, in large files, behind the tables."""
         start, size = buffer.Offset(), buffer.Size()
         if start > 1:
             if start + size > len(self._data):
                 raise InputError(f"tensor {name}: its numbers lie outside the file")
-            return self._data[start : start + size]
-        return b"" if buffer.DataIsNone() else buffer.DataAsNumpy().tobytes()
+            return memoryview(self._data)[start : start + size]
+        return memoryview(b"" if buffer.DataIsNone() else buffer.DataAsNumpy())
 
 
 def _indices(owner: Any, name: str, tensors: int, what: str) -> tuple[int, ...]:

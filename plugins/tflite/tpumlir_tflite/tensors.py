@@ -74,8 +74,11 @@ class Sparsity:
     levels: tuple[Level, ...]
 
 
-def stored_array(raw: bytes, kind: str, shape: Sequence[int] | None, name: str) -> Array:
-    """The stored numbers of a constant tensor, flat where ``shape`` is None. Raises InputError where they do not fit the shape."""
+def stored_array(raw: bytes | memoryview, kind: str, shape: Sequence[int] | None, name: str) -> Array:
+    """The stored numbers of a constant tensor, flat where ``shape`` is None; they are not copied.
+
+    Raises InputError where they do not fit the shape.
+    """
     if kind == "INT4":
         packed = np.frombuffer(raw, np.uint8)
         numbers = np.stack([packed << 4, packed & 0xF0], -1).reshape(-1).view(np.int8) >> 4
@@ -83,7 +86,7 @@ def stored_array(raw: bytes, kind: str, shape: Sequence[int] | None, name: str) 
     elif kind in DTYPES:
         if len(raw) % DTYPES[kind].itemsize:
             raise InputError(f"tensor {name}: {len(raw)} bytes are no whole number of {kind} elements")
-        numbers = np.frombuffer(raw, DTYPES[kind])
+        numbers = np.require(np.frombuffer(raw, DTYPES[kind]), requirements="A")
     else:
         numbers = np.zeros(0, np.uint8)  # strings and what else is no number: unsupported where it is read
         shape = None
