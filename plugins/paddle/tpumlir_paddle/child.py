@@ -199,9 +199,9 @@ def _drop_copies(graph: Any, outputs: Collection[str], names: Iterable[str]) -> 
             chosen[node.input[0]] = node.output[0]
     kept = [node for node in graph.node if not (node.op_type == "Identity" and chosen.get(node.input[0]) == node.output[0])]
     for node in kept:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                names[index] = chosen.get(name, name)
+        for texts in (node.input, node.output):
+            for index, text in enumerate(texts):
+                texts[index] = chosen.get(text, text)
     del graph.node[:]
     graph.node.extend(kept)
 
