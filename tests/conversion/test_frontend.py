@@ -47,7 +47,7 @@ def run(folder, samples, wanted, model, log):
         with np.load(sample) as archive:
             files.append(f"{folder}/{number}.npz")
             np.savez(files[-1], t0=archive["i0"].astype(np.float64) * 2, t1=archive["i0"] * 3)
-    return {"tensors": ["ignored: outputs are by position", "r"] if "r" in wanted else ["y"], "files": files}
+    return {"tensors": ["called otherwise", "r"], "outputs": 1, "files": files}
 '''
 
 
@@ -112,6 +112,14 @@ def test_one_conversion_serves_loading_and_running(model: Path) -> None:
     assert model.with_suffix(".log").read_text() == "convert run 1 run 3 "
     frontend.load(model, ImportOptions(output_names=("r",)))
     assert model.with_suffix(".log").read_text() == "convert run 1 run 3 convert "
+
+
+def test_what_the_framework_cannot_tell_is_said(model: Path) -> None:
+    frontend = Lettered()
+    module = frontend.load(model, ImportOptions(output_names=("r", "y")))
+    assert [value.name for value in module.function.outputs] == ["r", "y"]
+    with pytest.raises(UnsupportedError, match="Letters cannot tell what is in y, where the network was cut"):
+        frontend.run(model, {"x": np.ones(SHAPE, np.float32)}, ImportOptions(output_names=("r", "y")))
 
 
 def test_a_changed_file_is_converted_again(model: Path) -> None:

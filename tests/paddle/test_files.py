@@ -77,7 +77,7 @@ def test_weights_are_beside_the_program_or_named(model: Path, tmp_path: Path) ->
     model.with_suffix(".pdiparams").rename(weights)
     assert "net.pdiparams, are not beside it; name them with --model-data" in refusal(model)
     arguments = PaddleFrontend().examine(model, ImportOptions(model_data=weights))
-    assert arguments == {"model": str(model), "weights": str(weights)}
+    assert arguments == {"model": str(model), "weights": str(weights), "whole": True}
     assert "there is no such file" in refusal(model, ImportOptions(model_data=tmp_path / "absent"))
     assert "name the model" in refusal(model.with_suffix(".pdiparams"))
 

@@ -42,8 +42,9 @@ class ConvertingFrontend(Frontend):
     called there what the model calls them: the imported operations have exactly these names.
 
     ``run(folder, samples, wanted, **arguments)``: the model itself on every .npz of ``samples`` (inputs in the order of the
-    converted file's, i0, i1...). It answers with ``tensors``, the names of what was computed, the network's outputs first and then
-    what of ``wanted`` it can give, and with ``files``, an .npz for each sample with the tensors, t0, t1...
+    converted file's, i0, i1...). It answers with ``tensors``, the names of what was computed, the outputs and what else of ``wanted`` it
+    can give; with ``outputs``, how many of them, from the first, are the converted file's outputs in their order, whatever they are
+    called; and with ``files``, an .npz for each sample with the tensors, t0, t1...
     """
 
     framework: ClassVar[Framework]
@@ -112,7 +113,10 @@ class ConvertingFrontend(Frontend):
             more = {"folder": name, "samples": given, "wanted": wanted}
             answer = call(self.framework, f"{self.child}:run", {**arguments, **more}, folder)
             outputs = [value.name for value in module.function.outputs]
-            names = [*outputs, *answer["tensors"][len(outputs) :]]
+            names = [*outputs[: answer["outputs"]], *answer["tensors"][answer["outputs"] :]]
+            absent = [output for output in outputs if output not in names and output not in module.weights]
+            if absent:
+                raise UnsupportedError(f"{self.framework.name} cannot tell what is in {absent[0]}, where the network was cut")
             for file in answer["files"]:
                 with np.load(file, allow_pickle=False) as archive:
                     yield {tensor: _plain(archive[f"t{index}"]) for index, tensor in enumerate(names)}

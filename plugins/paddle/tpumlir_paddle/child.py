@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 OPSET = 17
 _FLAG = "FLAGS_enable_pir_api"
 _PREFIX = "p2o."
+_FETCHED = re.compile(r"fetch_name_(\d+)")
 _OLD = ".pdmodel"
 _STEM = "model"
 
@@ -30,21 +32,22 @@ class Refused(Exception):
         self.items = tuple(items)
 
 
-def convert(model: str, weights: str, folder: str) -> dict[str, Any]:
-    """Write ``model.onnx`` into a folder; the answer names it."""
+def convert(model: str, weights: str, folder: str, whole: bool = True) -> dict[str, Any]:
+    """Write ``model.onnx`` into a folder; the answer names it. Whether the ``whole`` network is wanted makes no difference here."""
     import onnx
 
     program = _Program(model, weights, Path(folder))
     proto = onnx.ModelProto.FromString(program.exported())
+    _order(proto.graph, program.inputs)
     names = program.names()
     _rename(proto.graph, names)
     _name_outputs(proto.graph, program.outputs)
-    _drop_copies(proto.graph, frozenset(names.values()) | set(program.outputs))
+    _drop_copies(proto.graph, [value.name for value in proto.graph.output], names.values())
     (Path(folder) / "model.onnx").write_bytes(proto.SerializeToString())
     return {"file": "model.onnx"}
 
 
-def run(model: str, weights: str, folder: str, samples: Sequence[str], wanted: Sequence[str]) -> dict[str, Any]:
+def run(model: str, weights: str, folder: str, samples: Sequence[str], wanted: Sequence[str], whole: bool) -> dict[str, Any]:
     """Run the model on each of some .npz (inputs in order: i0, i1...), writing one each with the tensors found among ``wanted``.
 
     Those are called t0, t1... in the order of the answer's ``tensors``; the answer's ``files`` are in that of the samples.
@@ -61,7 +64,7 @@ def run(model: str, weights: str, folder: str, samples: Sequence[str], wanted: S
         files.append(str(Path(folder) / f"result{number}.npz"))
         named: dict[str, Any] = {f"t{index}": np.asarray(array) for index, array in enumerate(arrays)}
         np.savez(files[-1], **named)
-    return {"tensors": names, "files": files}
+    return {"tensors": names, "outputs": len(program.targets) if whole else 0, "files": files}
 
 
 class _Program:
@@ -80,10 +83,10 @@ class _Program:
             shutil.copyfile(weights, folder / f"{_STEM}.pdiparams")
         self._executor = paddle.static.Executor(paddle.CPUPlace())
         loaded = paddle.static.load_inference_model(str(folder / _STEM), self._executor)
-        self.program, self.inputs, self._targets = loaded
+        self.program, self.inputs, self.targets = loaded
         self._mapping: Mapping[str, Sequence[Any]] = {}
         self._translated = self._translation() if self.old else self.program
-        self.outputs = [target.name for target in self._targets] if self.old else []
+        self.outputs = [target.name for target in self.targets] if self.old else []
 
     def _translation(self) -> Any:
         from paddle.base.libpaddle import pir
@@ -126,14 +129,15 @@ class _Program:
         return {name: known.get(value.id, name.removeprefix(_PREFIX)) for name, value in self._counted()}
 
     def fetchable(self, wanted: frozenset[str]) -> tuple[list[str], list[Any]]:
-        """The outputs and then the other tensors among ``wanted``: names, and what the executor fetches."""
+        """The outputs, and of an old program the other tensors among ``wanted``: names, and what the executor fetches.
+
+        Of PIR no others: its executor mixes them up with what the program itself fetches (paddle 3.3.1).
+        """
         if self.old:
             variables = self.program.global_block().vars
             rest = [name for name in sorted(wanted & variables.keys()) if name not in self.outputs and name not in self.inputs]
-            return self.outputs + rest, self._targets + [variables[name] for name in rest]
-        names = [f"output{index}" for index in range(len(self._targets))]
-        found = [(name.removeprefix(_PREFIX), value) for name, value in self._counted() if name.removeprefix(_PREFIX) in wanted]
-        return names + [name for name, _ in found], self._targets + [value for _, value in found]
+            return self.outputs + rest, self.targets + [variables[name] for name in rest]
+        return [f"fetch_name_{index}" for index in range(len(self.targets))], self.targets
 
     def run(self, inputs: Sequence[Any], targets: Sequence[Any]) -> list[Any]:
         """The tensors to fetch, for inputs in the order of the program's."""
@@ -160,6 +164,19 @@ def _narrow_numbers(path: Path) -> None:
     path.write_text(json.dumps(program), "utf-8")
 
 
+def _order(graph: Any, inputs: Sequence[str]) -> None:
+    """Put inputs and outputs of an ONNX graph into the model's order; paddle2onnx takes that of the operations, and numbers outputs."""
+    _sort(graph.input, {name: position for position, name in enumerate(inputs)})
+    numbers = {value.name: _FETCHED.fullmatch(value.name) for value in graph.output}
+    _sort(graph.output, {name: int(found[1]) for name, found in numbers.items() if found})
+
+
+def _sort(values: Any, positions: Mapping[str, int]) -> None:
+    ordered = sorted(values, key=lambda value: positions.get(value.name, len(positions)))
+    del values[:]
+    values.extend(ordered)
+
+
 def _rename(graph: Any, names: Mapping[str, str]) -> None:
     """Call tensors of an ONNX graph by other names."""
     taken = {output for node in graph.node for output in node.output} | {tensor.name for tensor in graph.initializer}
@@ -170,19 +187,21 @@ def _rename(graph: Any, names: Mapping[str, str]) -> None:
                 names_of[index] = chosen.get(name, name)
 
 
-def _drop_copies(graph: Any, known: frozenset[str]) -> None:
-    """Where paddle2onnx computes something under a name of its own and then copies it, let it have the model's name at once."""
+def _drop_copies(graph: Any, outputs: Collection[str], names: Iterable[str]) -> None:
+    """Where paddle2onnx computes something under a name of its own and then copies it, let it have the model's name at once, that of
+    an output before others."""
+    known = {*outputs, *names}
     made = {output for node in graph.node for output in node.output}
-    chosen = {}
-    for node in graph.node:
+    chosen: dict[str, str] = {}
+    for node in sorted(graph.node, key=lambda node: node.output[0] not in outputs):
         copied = node.op_type == "Identity" and node.input[0] in made - known and node.output[0] in known
         if copied and node.input[0] not in chosen:
             chosen[node.input[0]] = node.output[0]
     kept = [node for node in graph.node if not (node.op_type == "Identity" and chosen.get(node.input[0]) == node.output[0])]
     for node in kept:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                names[index] = chosen.get(name, name)
+        for texts in (node.input, node.output):
+            for index, text in enumerate(texts):
+                texts[index] = chosen.get(text, text)
     del graph.node[:]
     graph.node.extend(kept)
 

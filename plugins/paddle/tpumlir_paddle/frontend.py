@@ -37,7 +37,8 @@ class PaddleFrontend(ConvertingFrontend):
     def examine(self, path: Path, options: ImportOptions) -> Mapping[str, Any]:
         model = find_model(path, options.model_data)
         check(model)
-        return {"model": str(model.program), "weights": str(model.weights.absolute()) if model.weights else ""}
+        weights = str(model.weights.absolute()) if model.weights else ""
+        return {"model": str(model.program), "weights": weights, "whole": not options.output_names}
 
     def passed_on(self, options: ImportOptions) -> ImportOptions:
         """All: paddle2onnx leaves shapes open and keeps every tensor, so the ONNX frontend fixes and cuts."""

@@ -39,7 +39,7 @@ def run(kind: str, model: str, folder: str, samples: Sequence[str], wanted: Sequ
                 arrays = session.run([port.tensor for port in network.outputs], feed)
                 files.append(str(Path(folder) / f"result{number}.npz"))
                 np.savez(files[-1], **{f"t{index}": array for index, array in enumerate(arrays)})
-    return {"tensors": [port.name for port in network.outputs], "files": files}
+    return {"tensors": [port.name for port in network.outputs], "outputs": len(network.outputs), "files": files}
 
 
 def _network(kind: str, model: str, folder: str, **cut: Any) -> Any:
