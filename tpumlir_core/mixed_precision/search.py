@@ -2,7 +2,7 @@
 
 What a unit adds is measured with all other units in floats, by the executor of the chip, whose arithmetic is the chip's. Noises of
 units are nearly independent, so that their powers add up: how many units have to be floats is first guessed from the sum of those left,
-then found by bisection. A network of n units takes n runs for the first samples and about log2(n) for all of them.
+then found by bisection. A network of n units takes n runs on the samples that suffer most and about log2(n) on all of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +32,7 @@ Lower = Callable[[Module, LoweringOptions], Module]
 @dataclass(frozen=True)
 class Search:
     """What to search on and for: every output of the network, over all ``samples``, has a cosine of ``least_cosine`` at least with
-    the float network's. The noise of single units is measured on the first ``measured`` samples. ``float_mode`` is what units
+    the float network's. The noise of single units is measured on those ``measured`` samples that suffer most. ``float_mode`` is what units
     get instead: F16, or F32."""
 
     samples: Sequence[Sample | Mapping[str, Array]]
@@ -60,15 +60,16 @@ class Mixed:
     units: Sequence[UnitNoise] = ()
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Likeness:
-    """Of one output over all samples: |b|^2, |a|^2, a b, |a - b|^2, of ``a`` and the float network's ``b``."""
+    """Of one output: |b|^2, |a|^2, a b, |a - b|^2, of ``a`` and the float network's ``b``."""
 
-    sums: Array = field(default_factory=lambda: np.zeros(4))
+    sums: Array
 
-    def add(self, ours: Array, original: Array) -> None:
+    @classmethod
+    def of(cls, ours: Array, original: Array) -> _Likeness:
         a, b = (np.asarray(array, np.float64).reshape(-1) for array in (ours, original))
-        self.sums += (b @ b, a @ a, a @ b, (a - b) @ (a - b))
+        return cls(np.array([b @ b, a @ a, a @ b, (a - b) @ (a - b)]))
 
     @property
     def noise(self) -> float:
@@ -91,17 +92,15 @@ class _Trials:
     def lowered(self, modes: Mapping[str, str]) -> Module:
         return self._lower(copied(self._module), dataclasses.replace(self._options, modes={**self._options.modes, **modes}))
 
-    def compare(self, lowered: Module, count: int | None = None) -> list[_Likeness]:
-        """Every output over the first ``count`` samples."""
-        found: dict[str, _Likeness] = {}
-        runs = open_module_network(lowered, self._session).run_each(self._inputs[:count])
-        for ours, floats in zip(runs, self._floats, strict=False):
-            for name, array in floats.items():
-                found.setdefault(name, _Likeness()).add(ours[name], array)
-        return list(found.values())
+    def compare(self, lowered: Module, places: Sequence[int] | None = None) -> list[list[_Likeness]]:
+        """For every sample, or those at ``places``, every output."""
+        places = range(len(self._inputs)) if places is None else places
+        runs = open_module_network(lowered, self._session).run_each(self._inputs[place] for place in places)
+        pairs = ((ours, self._floats[place]) for place, ours in zip(places, runs, strict=True))
+        return [[_Likeness.of(ours[name], array) for name, array in floats.items()] for ours, floats in pairs]
 
     def cosine(self, modes: Mapping[str, str]) -> float:
-        return min(one.cosine for one in self.compare(self.lowered(modes)))
+        return min(one.cosine for one in _over_samples(self.compare(self.lowered(modes))))
 
 
 def search_modes(module: Module, lower: Lower, options: LoweringOptions, wanted: Search, session: Session) -> Mixed:
@@ -111,12 +110,14 @@ def search_modes(module: Module, lower: Lower, options: LoweringOptions, wanted:
     with session.stage(STAGE, module.name):
         trials = _Trials(module, lower, options, wanted, session)
         whole = trials.lowered({})
-        found = trials.compare(whole)
+        samples = trials.compare(whole)
+        found = _over_samples(samples)
         before, noise = min(one.cosine for one in found), max(one.noise for one in found)
         if before >= wanted.least_cosine:
             return Mixed({}, before, before)
         units = units_of(module, _narrow(module, whole) - options.modes.keys())
-        noises = list(_noises(units, trials, wanted, session))
+        worst = sorted(range(len(samples)), key=lambda place: -max(one.noise for one in samples[place]))[: wanted.measured]
+        noises = list(_noises(units, trials, worst, session))
         order = sorted(range(len(units)), key=lambda place: (-noises[place], place))
         ranked = [units[place] for place in order]
         count, cosine = _fewest(ranked, [noises[place] for place in order], noise, trials, options, wanted)
@@ -124,12 +125,17 @@ def search_modes(module: Module, lower: Lower, options: LoweringOptions, wanted:
         return Mixed(modes, cosine, before, [UnitNoise(units[place].name, noises[place]) for place in order])
 
 
-def _noises(units: Sequence[Unit], trials: _Trials, wanted: Search, session: Session) -> Iterator[float]:
-    """What each unit alone adds in 8 bits; the others are F32, which runs fastest."""
+def _over_samples(samples: Sequence[Sequence[_Likeness]]) -> list[_Likeness]:
+    """Every output over all samples."""
+    return [_Likeness(np.sum([one.sums for one in found], axis=0)) for found in zip(*samples, strict=True)]
+
+
+def _noises(units: Sequence[Unit], trials: _Trials, places: Sequence[int], session: Session) -> Iterator[float]:
+    """What each unit alone adds in 8 bits on some samples; the others are F32, which runs fastest."""
     for place, unit in enumerate(units):
         session.advance(STAGE, place, len(units))
         modes = {operation.name: "F32" for other in units if other is not unit for operation in other.operations}
-        yield max(one.noise for one in trials.compare(trials.lowered(modes), wanted.measured))
+        yield max(one.noise for one in _over_samples(trials.compare(trials.lowered(modes), places)))
 
 
 def _fewest(
