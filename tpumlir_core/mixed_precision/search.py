@@ -20,11 +20,11 @@ from tpumlir_core.interpreter import matched_inputs
 from tpumlir_core.ir import Array, Function, Module, Operation, Value
 from tpumlir_core.mixed_precision.units import Unit, units_of
 from tpumlir_core.plugins.extension_points import LoweringOptions
+from tpumlir_core.precision import fits_f16
 from tpumlir_core.preprocess import Sample, input_specs, read_sample
 from tpumlir_core.stages import Session
 
 STAGE = "search precision"
-LARGEST_F16 = 65504.0
 Lower = Callable[[Module, LoweringOptions], Module]
 """Lowers a Top module, which is used up, with options."""
 
@@ -171,9 +171,7 @@ def _float_modes(units: Iterable[Unit], options: LoweringOptions, wanted: Search
 
 def _float_mode(operation: Operation, options: LoweringOptions, mode: str) -> str:
     """The mode, or F32 where what an operation reads or makes is too large for 16 bits."""
-    names = [value.name for value in (*operation.operands, *operation.results) if value is not None]
-    ranges = [options.calibration[name] for name in names if name in options.calibration]
-    return "F32" if any(max(one.threshold, -one.low, one.high) > LARGEST_F16 for one in ranges) else mode
+    return mode if fits_f16((*operation.operands, *operation.results), options.calibration) else "F32"
 
 
 def _narrow(module: Module, lowered: Module) -> set[str]:

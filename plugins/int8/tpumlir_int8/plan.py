@@ -24,7 +24,6 @@ from tpumlir_int8.products import can_be_lowered
 from tpumlir_int8.ranges import after_relu, storage_of, unified
 
 INT8 = "INT8"
-LARGEST_F16 = 65504.0
 STORED_IN_8_BITS = (ElementType.UI8, ElementType.SI8)
 
 
@@ -80,8 +79,7 @@ def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
                 table.update(zip(operation.results, storages, strict=True))
             _tabulate(operation, plan, storages[0], target)
             continue
-        fits = floats[operation] != "F16" or _fits_f16(operation, options)
-        plan.modes[operation] = mode if mode not in (None, INT8) else floats[operation] if fits else "F32"
+        plan.modes[operation] = mode if mode not in (None, INT8) else floats[operation]
         _leave_float(operation, plan, options)
     return plan
 
@@ -110,13 +108,6 @@ def _tabulate(operation: Operation, plan: Plan, result: Storage, target: Target)
 def _float_mode(target: Target) -> str:
     """The mode for what is not quantized: 16 bits where the chip has them."""
     return "F16" if "F16" in target.modes() else "F32"
-
-
-def _fits_f16(operation: Operation, options: LoweringOptions) -> bool:
-    """Whether what an operation reads and makes stays below the largest F16 number, as far as its ranges tell."""
-    values = [value for value in (*operation.operands, *operation.results) if is_float_tensor(value) and value is not None]
-    ranges = [options.calibration[value.name] for value in values if value.name in options.calibration]
-    return all(max(one.threshold, -one.low, one.high) <= LARGEST_F16 for one in ranges)
 
 
 def _keep(operation: Operation, plan: Plan, options: LoweringOptions) -> None:
