@@ -59,6 +59,9 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.conformance
 	$(BIN)/python -m sweeps.networks
 	$(BIN)/python -m sweeps.mutants
+	$(BIN)/python -m sweeps.caffe
+	$(BIN)/python -m sweeps.tflite
+	$(BIN)/python -m sweeps.torch_mutants
 	$(BIN)/python -m sweeps.packages
 	$(BIN)/python -m sweeps.wheels
 	$(BIN)/python -m sweeps.shapes
@@ -67,6 +70,14 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.shapes --mode BF16 --each 8
 	$(BIN)/python -m sweeps.shapes --mode INT8 --each 12
 	$(BIN)/python -m sweeps.shapes --mode 'INT8 asymmetric' --each 12
+
+# What takes a framework: PyTorch in .venv-torch, TensorFlow and Paddle in environments that their plugins make.
+.PHONY: sweep-frameworks
+sweep-frameworks: cmodel .venv-torch/.installed
+	.venv-torch/bin/python -m sweeps.torch
+	.venv-torch/bin/python -m sweeps.torch_models
+	for plugin in tensorflow paddle; do $(BIN)/tpumlir plugins install tpumlir-$$plugin --isolated || exit 1; done
+	for sweep in tensorflow tensorflow_operators paddle paddle_operators framework_mutants formats; do $(BIN)/python -m sweeps.$$sweep || exit 1; done
 
 # Cycles, seconds and memory of every network, and the speed of calibration; REFERENCE names an environment in which tpu-mlir is installed.
 bench: $(STAMP)
