@@ -24,7 +24,7 @@ from tpumlir_core.stages import Session
 from tpumlir_core.storage_lowering import Storage
 from tpumlir_int8.products import quantize
 from tpumlir_int8.quantizer import Int8Quantizer
-from tpumlir_int8.ranges import after_relu, storage_of
+from tpumlir_int8.ranges import after_relu, storage_of, unified
 from tpumlir_sophgo.executor import SophgoExecutor
 from tpumlir_sophgo.tensor import LocalTensor
 from tpumlir_sophgo.testing.cmodel import Machine
@@ -101,6 +101,17 @@ def test_a_fixed_range_keeps_scale_and_zero_point() -> None:
     assert (signed.element, signed.quantization) == (SI8, Quantization(pytest.approx(0.03), 17, -4.35, 3.3))
     unsigned = storage_of(CalibratedRange(5.1, 0.0, 5.1, fixed=True), False)
     assert (unsigned.element, unsigned.quantization) == (UI8, Quantization(pytest.approx(0.02), 0, 0.0, 5.1))
+
+
+def test_a_fixed_range_is_no_wider_for_what_is_made_of_it(graph: Graph) -> None:
+    """A function that leaves large numbers as they are, a result that reaches further: only what a calibrator found gives way."""
+    x = graph.input(1, 2, 4, 4)
+    c = graph.op(top.Conv, x, graph.random(2, 2, 1, 1), kernel_shape=(1, 1), strides=(1, 1), pads=(0,) * 4)
+    y = graph.op(top.HardSwish, c)
+    module, wide = graph.module(y), CalibratedRange(4.2, -0.375, 4.2)
+    for fixed in (False, True):
+        table = {c.name: CalibratedRange(4.0, -4.2, 4.0, fixed), y.name: wide}
+        assert (unified(module, table)[c.name] == table[c.name]) == fixed
 
 
 # --- ranges -----------------------------------------------------------------------------------------------------------

@@ -49,8 +49,11 @@ def unified(module: Module, ranges: Mapping[str, CalibratedRange]) -> dict[str, 
 
 
 def _raised(range_: CalibratedRange, wanted: float, positive: bool) -> CalibratedRange:
-    """The range with a threshold of ``wanted`` at least, and so much of its positive (or negative) side; a calibrator may cut both."""
-    if wanted <= range_.threshold:
+    """The range with a threshold of ``wanted`` at least, and so much of its positive (or negative) side; a calibrator may cut both.
+
+    A fixed one stays as it is.
+    """
+    if wanted <= range_.threshold or range_.fixed:
         return range_
     low, high = (range_.low, max(range_.high, wanted)) if positive else (min(range_.low, -wanted), range_.high)
     return replace(range_, threshold=wanted, low=low, high=high)
