@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
     "README.md", "CONTRIBUTING.md", "docs/user-guide.md", "docs/plugins/overview.md", "docs/plugins/custom-operator.md",
     "docs/plugins/target.md", "docs/plugins/hooks.md", "docs/plugins/tutorial.md", "docs/plugins/conformance-kit.md",
-    "docs/plugins/compatibility.md",
+    "docs/plugins/compatibility.md", "docs/frontends/torch.md",
 ]
 
 
