@@ -119,7 +119,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 
 def test_means_of_channels_are_comments_to_others(tmp_path: Path) -> None:
-    ranges = {"a b": CalibratedRange(1.0, 0.0, 1.0, (0.25, -3.5e-07, 120.0)), "c": CalibratedRange(2.0, -2.0, 2.0)}
+    ranges = {"a b": CalibratedRange(1.0, 0.0, 1.0, means=(0.25, -3.5e-07, 120.0)), "c": CalibratedRange(2.0, -2.0, 2.0)}
     write_calibration_table(tmp_path / "t", ranges, TableOrigin("net", "max", 1))
     assert read_calibration_table(tmp_path / "t") == ranges
     assert [line for line in (tmp_path / "t").read_text().splitlines() if "0.25" in line] == ["#means 3 a b 0.25 -3.5e-07 120"]
