@@ -3,9 +3,13 @@
 Writes ``NUMBER.json`` and its weights; ``cases.npz``: every input, and ``out:CASE``, what Paddle computes; ``cases.json``: the cases.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -19,7 +23,7 @@ INPUTS = {
 INPUTS = {name: array.astype(np.float32) for name, array in INPUTS.items()}
 
 
-def weight(*shape):
+def weight(*shape: int) -> Any:
     array = RANDOM.uniform(-1, 1, shape).astype(np.float32)
     return paddle.static.create_parameter(shape, "float32", default_initializer=paddle.nn.initializer.Assign(array))
 
@@ -34,7 +38,7 @@ BINARY = "add subtract multiply maximum minimum"
 REDUCTIONS = "sum mean max min prod logsumexp"
 
 
-def elementwise():
+def elementwise() -> Iterator[tuple[str, str, Callable[..., Any]]]:
     for name, functions in UNARY.items():
         for function in functions.split():
             yield function, name, getattr(paddle, function)
@@ -55,7 +59,7 @@ def elementwise():
     yield "dropout", "x", lambda x: F.dropout(x, 0.3, training=False)
 
 
-def windows():
+def windows() -> Iterator[tuple[str, str, Callable[..., Any]]]:
     for stride, padding in ((1, 0), (1, 1), (2, 1), (2, "SAME"), (1, [2, 1, 0, 1])):
         kind = f"{stride}, {padding}"
         yield f"conv2d {kind}", "x", lambda x, s=stride, p=padding: F.conv2d(x, weight(6, 4, 3, 3), weight(6), s, p)
@@ -88,7 +92,7 @@ def windows():
     yield "grid_sample", "xy", lambda x, y: F.grid_sample(x, paddle.transpose(y[:, :2], [0, 2, 3, 1]) * 0.5)
 
 
-def shapes():
+def shapes() -> Iterator[tuple[str, str, Callable[..., Any]]]:
     yield "reshape", "x", lambda x: paddle.reshape(x, [1, 4, 72])
     yield "flatten", "x", lambda x: paddle.flatten(x, 1)
     yield "transpose", "x", lambda x: paddle.transpose(x, [0, 2, 3, 1])
@@ -126,7 +130,7 @@ def shapes():
     yield "cumsum", "m", lambda m: paddle.cumsum(m, 1)
 
 
-def build(folder, number, names, function):
+def build(folder: Path, number: int, names: str, function: Callable[..., Any]) -> Any:
     """Save one case; what it computes."""
     program, startup = paddle.static.Program(), paddle.static.Program()
     with paddle.static.program_guard(program, startup):
@@ -138,9 +142,10 @@ def build(folder, number, names, function):
         return executor.run(program, feed={name: INPUTS[name] for name in names}, fetch_list=[result])[0]
 
 
-def main(folder):
+def main(folder: Path) -> None:
     paddle.enable_static()
-    cases, arrays = [], dict(INPUTS)
+    cases: list[str] = []
+    arrays: dict[str, Any] = dict(INPUTS)
     for family in (elementwise, windows, shapes):
         for name, names, function in family():
             try:

@@ -3,9 +3,13 @@
 Writes ``cases.pb``; ``cases.npz``: every input, and ``out:CASE``, what TensorFlow computes; ``cases.json``: of every case its tensor.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +23,7 @@ INPUTS = {
 }  # fmt: skip
 
 
-def weight(*shape):
+def weight(*shape: int) -> Any:
     return tf.constant(RANDOM.uniform(-1, 1, shape), tf.float32)
 
 
@@ -32,7 +36,7 @@ BINARY = "add subtract multiply maximum minimum squared_difference"
 REDUCTIONS = "reduce_sum reduce_mean reduce_max reduce_min reduce_prod reduce_euclidean_norm reduce_logsumexp"
 
 
-def elementwise(i):
+def elementwise(i: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, functions in UNARY.items():
         for function in functions.split():
             yield f"{function}", getattr(math, function, None) and getattr(math, function)(i[name])
@@ -56,7 +60,7 @@ def elementwise(i):
     yield "not_equal", tf.cast(tf.not_equal(math.sign(i["x"]), 1.0), tf.float32)
 
 
-def windows(i):
+def windows(i: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for stride, padding in ((1, "SAME"), (2, "SAME"), (1, "VALID"), (2, "VALID")):
         kind = f"{stride}, {padding}"
         yield f"conv2d {kind}", nn.conv2d(i["x"], weight(3, 3, 4, 6), stride, padding)
@@ -81,7 +85,7 @@ def windows(i):
     yield "patches", tf.image.extract_patches(i["x"], [1, 3, 3, 1], [1, 2, 2, 1], [1, 1, 1, 1], "VALID")
 
 
-def shapes(i):
+def shapes(i: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "reshape", tf.reshape(i["x"], (1, 72, 4))
     yield "flatten", tf.reshape(i["x"], (1, -1))
     yield "transpose", tf.transpose(i["x"], (0, 3, 1, 2))
@@ -119,7 +123,7 @@ def shapes(i):
     yield "one_hot", tf.one_hot(tf.constant([0, 2, 1, 3]), 4) * i["r"][:, :4]
 
 
-def products(i):
+def products(i: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "matmul", i["r"] @ weight(6, 5)
     yield "matmul, transposed", tf.matmul(i["r"], weight(5, 6), transpose_b=True)
     yield "matmul of batches", tf.matmul(i["m"], weight(3, 5, 2))
@@ -141,22 +145,23 @@ def products(i):
     yield "segment_sum", math.segment_sum(i["r"], [0, 0, 1, 2])
 
 
-def main(folder):
-    tensors, expected = {}, {}
+def main(folder: Path) -> None:
+    tensors: dict[str, Any] = {}
+    arrays: dict[str, Any] = {name: array.astype(np.float32) for name, array in INPUTS.items()}
     with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
         given = {name: tf.compat.v1.placeholder(tf.float32, array.shape, name) for name, array in INPUTS.items()}
         for family in (elementwise, windows, shapes, products):
             for name, tensor in family(given):
                 tensors[name] = tf.identity(tensor, f"case_{len(tensors)}")
-        feed = {given[name]: array.astype(np.float32) for name, array in INPUTS.items()}
+        feed = {given[name]: array for name, array in arrays.items()}
         for name, tensor in tensors.items():
             try:
-                expected[f"out:{name}"] = session.run(tensor, feed)
+                arrays[f"out:{name}"] = session.run(tensor, feed)
             except tf.errors.OpError as error:
                 print(name, error.message[:100])
         (folder / "cases.pb").write_bytes(graph.as_graph_def().SerializeToString())
-    np.savez(folder / "cases.npz", **{name: array.astype(np.float32) for name, array in INPUTS.items()}, **expected)
-    names = {name: tensor.op.name for name, tensor in tensors.items() if f"out:{name}" in expected}
+    np.savez(folder / "cases.npz", **arrays)
+    names = {name: tensor.op.name for name, tensor in tensors.items() if f"out:{name}" in arrays}
     (folder / "cases.json").write_text(json.dumps(names))
 
 
