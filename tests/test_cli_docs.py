@@ -18,6 +18,7 @@ DOCUMENTS = [
     "README.md", "CONTRIBUTING.md", "docs/user-guide.md", "docs/plugins/overview.md", "docs/plugins/custom-operator.md",
     "docs/plugins/target.md", "docs/plugins/hooks.md", "docs/plugins/tutorial.md", "docs/plugins/conformance-kit.md",
     "docs/plugins/compatibility.md", "docs/frontends/tensorflow.md", "docs/frontends/paddle.md", "docs/frontends/caffe.md",
+    "docs/frontends/torch.md",
 ]
 
 

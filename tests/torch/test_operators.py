@@ -1,4 +1,4 @@
-"""Operators against PyTorch itself: every sixth case of the sweep in each of three forms."""
+"""Operators against PyTorch itself: every twelfth case of the sweep in each of three forms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch")
 from sweeps.torch import cases, judge
 from sweeps.torch_cases import Case
 
-EVERY = 6
+EVERY = 12
 CASES = list(cases())[::EVERY]
 
 

@@ -76,6 +76,13 @@ def test_a_module_in_memory_compiles() -> None:
     assert api.deploy(from_module(module, input_shapes=[(1, 3, 8, 8)]), chip="bm1684x").size > 0
 
 
+def test_the_page_s_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parent.parent.parent / "docs" / "frontends" / "torch.md"
+    monkeypatch.chdir(tmp_path)
+    exec(page.read_text().split("```python\n")[1].split("```")[0], {})
+    assert (tmp_path / "model.bmodel").stat().st_size > 0
+
+
 def test_a_module_that_cannot_be_exported() -> None:
     with pytest.raises(InputError, match=r"training mode; call eval\(\)"):
         from_module(Small().train(), input_shapes=[(1, 3, 8, 8)])
