@@ -11,6 +11,8 @@ PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) plugins/umbrell
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PIP := --quiet --disable-pip-version-check
+# Installed in place as plain paths: with a finder for each package every Python starts 30 ms later.
+EDITABLE := --no-build-isolation --config-settings editable_mode=compat
 
 .PHONY: venv test lint demo sweep bench clean
 
@@ -20,7 +22,7 @@ $(STAMP): $(PROJECTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(PIP) 'setuptools>=77'
-	$(BIN)/python -m pip install $(PIP) --no-build-isolation -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
+	$(BIN)/python -m pip install $(PIP) $(EDITABLE) -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
 	$(BIN)/python -m pip install $(PIP) --no-build-isolation --no-deps plugins/umbrella
 	$(BIN)/python -m compileall -q tpumlir_core plugins $(VENV)/lib/python*/site-packages/__editable__*
 	touch $@
@@ -43,8 +45,8 @@ $(FRAMEWORKS:%=test-%): test-%: .venv-%/.installed cmodel
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: $(PROJECTS)
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install $(PIP) 'setuptools>=77'
-	.venv-$*/bin/python -m pip install $(PIP) --no-build-isolation -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
-	.venv-$*/bin/python -m pip install $(PIP) --no-build-isolation -e 'plugins/$*[framework]'
+	.venv-$*/bin/python -m pip install $(PIP) $(EDITABLE) -e '.[dev,demo]' $(PLUGINS:%=-e plugins/%)
+	.venv-$*/bin/python -m pip install $(PIP) $(EDITABLE) -e 'plugins/$*[framework]'
 	touch $@
 
 lint: $(STAMP)
