@@ -163,6 +163,13 @@ def rrelu(im: Importer, self: Tensor, lower: float = 0.125, upper: float = 1 / 3
     return im.emit(top.LeakyRelu, [self], alpha=(lower + upper) / 2)
 
 
+def rrelu_with_noise(
+    im: Importer, self: Tensor, noise: Tensor, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, generator: None = None
+) -> tuple[Tensor, Tensor]:
+    """What programs hold after decomposition; only training reads or writes the noise."""
+    return rrelu(im, self, lower, upper, training), noise
+
+
 def prelu(im: Importer, self: Tensor, weight: Tensor) -> Tensor:
     slope = im.scalar(weight)
     if slope is not None:
@@ -279,7 +286,8 @@ CONVERTERS: Mapping[str, Converter] = {
     "log1p": log1p, "log2": log2, "log_sigmoid": _plain(top.Sigmoid, log=True), "log_softmax": softmax(log=True),
     "_log_softmax": softmax(log=True), "logit": logit, "mish": _plain(top.Mish), "nan_to_num": nan_to_num, "neg": neg, "negative": neg,
     "prelu": prelu, "_prelu_kernel": prelu, "reciprocal": reciprocal, "relu": _same_type(top.Relu, True), "relu6": relu6, "round": round_,
-    "rrelu": rrelu, "rsqrt": _plain(top.Rsqrt), "selu": selu, "sigmoid": _plain(top.Sigmoid), "sign": _same_type(top.Sign, True),
+    "rrelu": rrelu, "rrelu_with_noise_functional": rrelu_with_noise,
+    "rsqrt": _plain(top.Rsqrt), "selu": selu, "sigmoid": _plain(top.Sigmoid), "sign": _same_type(top.Sign, True),
     "silu": _plain(top.SiLU), "sin": _plain(top.Sin), "sinh": _plain(top.Sinh), "softmax": softmax(log=False),
     "_softmax": softmax(log=False), "softplus": softplus, "softshrink": softshrink, "special_expm1": expm1, "special_logit": logit,
     "sqrt": _plain(top.Sqrt), "square": square, "tan": _plain(top.Tan), "tanh": _plain(top.Tanh), "threshold": threshold, "trunc": trunc,
