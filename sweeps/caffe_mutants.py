@@ -12,13 +12,13 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from sweeps.mutants import SECONDS, broken_bytes, fault_of
+from sweeps.mutants import SECONDS, Mutant, Verdict, broken_bytes, fault_of
 from sweeps.pool import run_tasks
 from tpumlir_caffe.schema import message_class
 from tpumlir_core.cli.main import main as command
@@ -76,25 +76,6 @@ MODELS: Mapping[str, tuple[str, Mapping[str, tuple[tuple[int, ...], ...]]]] = {
 """Name -> text, and the shapes of the blobs of every layer."""
 _NUMBERS = ("-9223372036854775808", "-1", "0", "1", "2", "3", "7", "65536", "2147483647", "4294967295", "1e30", "nan", "99999999999")
 _WORDS = ("{", "}", '"', "MAX", "true", "Convolution", "Pooling", "Reshape", "data", "conv", "flat", "a{", "[", "Concat", "Interp", "")
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A damaged network: which it was, and the seed of what was done to it."""
-
-    model: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How compiling a mutant ended; ``fault`` is "" where that is as it should be."""
-
-    model: str
-    seed: int
-    exit_code: int
-    fault: str = ""
-    message: str = ""
 
 
 @cache
