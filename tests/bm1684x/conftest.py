@@ -22,6 +22,7 @@ from tpumlir_sophgo.kernel import Kernel, Views
 from tpumlir_sophgo.tensor import Box
 from tpumlir_sophgo.testing.cmodel import Machine
 from tpumlir_sophgo.testing.kernels import run_kernel
+from tpumlir_sophgo.widening import Widened
 
 ROUNDING = {ElementType.F16: 2.0**-11, ElementType.BF16: 2.0**-8}
 """Of a number to 16 bits: the largest error, relative to the number."""
@@ -66,13 +67,16 @@ class KernelRunner:
 
     def run(
         self, opcode: str, arrays: Sequence[Array | None], weights: frozenset[int] = frozenset(), cut: Cut = (), loose: bool = False,
-        results: int | tuple[int, ...] = 1, pieces: int = 1, element: ElementType = ElementType.F32, **attributes: Any,
+        results: int | tuple[int, ...] = 1, pieces: int = 1, element: ElementType = ElementType.F32, widened: bool = False,
+        **attributes: Any,
     ) -> tuple[Operation, list[Array]]:
         """The operation and what the kernel gives, piece by piece: of the sizes in ``cut``, or about ``pieces`` along each
-        axis that the kernel lets go in pieces."""
+        axis that the kernel lets go in pieces. ``widened``: it computes in F32, with conversions around."""
         op, store = self.operation(opcode, arrays, weights, results, element, **attributes)
         kernel = self.kernels[opcode]
-        assert kernel.takes(op), f"{opcode} is not computed in {element.value}"
+        assert kernel.takes(op) != widened, f"{opcode} is {'' if widened else 'not '}computed in {element.value}"
+        if widened:
+            kernel = Widened(arch(), kernel, op)
 
         def tiles(views: Views) -> list[Box]:
             return boxes(views, cut or even(kernel, op, views, pieces))

@@ -155,8 +155,9 @@ class DeconvKernel(Kernel):
     native = FLOATS
 
     def takes(self, op: Any) -> bool:
-        """What no tap reaches is the bias, which 16-bit instructions do not read in F32."""
-        return super().takes(op) and (op.output.type.element is F32 or transposed(op).whole())
+        """In 16 bits: what no tap reaches is the bias, which those instructions do not read in F32; and PorD rounds every product."""
+        t = transposed(op)
+        return super().takes(op) and (op.output.type.element is F32 or (t.whole() and not t.depthwise))
 
     def supports(self, op: Any) -> str | None:
         reason = refused(op)
@@ -190,12 +191,12 @@ class DeconvKernel(Kernel):
         parts = [_image(_taps(filters, phase), t.depthwise, element) for phase in t.phases]
         if has_bias(op):
             biases = weights[op.operands[2].name].reshape(-1, 1)[channels]
-            parts.append(rows_image(biases, element if t.depthwise else F32))
+            parts.append(rows_image(biases, F32))
         return np.concatenate(parts, axis=1)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
         t, element = transposed(op), op.output.type.element
-        return self._filters(t, t.phases, out, element) + rows_bytes(out.size[1], has_bias(op), element if t.depthwise else F32)
+        return self._filters(t, t.phases, out, element) + rows_bytes(out.size[1], has_bias(op), F32)
 
     def _filters(self, t: Transposed, phases: Sequence[Phase], out: Box, element: ElementType) -> int:
         """Bytes of a lane for the filters of some phases."""

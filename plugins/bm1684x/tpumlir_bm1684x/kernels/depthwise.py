@@ -1,5 +1,8 @@
 """Depthwise convolution: every channel is a group of its own, with as many results as inputs.
 
+In 16 bits PorD rounds every product and every sum of two, so that taps which cancel leave mostly noise: convolutions of more
+than one tap are computed in F32 whatever is stored.
+
 The lane image: each channel's kernel (rows x columns, compact) in the lane of that channel, then one bias a channel.
 """
 
@@ -12,7 +15,7 @@ import numpy as np
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.instructions.convolution import Sweep
-from tpumlir_bm1684x.kernels.common import relu
+from tpumlir_bm1684x.kernels.common import F32, relu
 from tpumlir_bm1684x.kernels.filters import (
     Convolution,
     Problem,
@@ -33,6 +36,9 @@ from tpumlir_sophgo.tensor import Box, LocalTensor
 
 class DepthwiseConvolution(Convolution):
     """Convolutions by the PorD instruction."""
+
+    def takes(self, op: Any) -> bool:
+        return super().takes(op) and (op.output.type.element is F32 or problem(op).taps == 1)
 
     def needed(self, p: Problem, out: Box) -> Box:
         return window_box(*p.windows(out), (out.start[0], out.size[0]), (out.start[1], out.size[1]))
