@@ -99,6 +99,15 @@ def test_pad(machine: Machine, data: Any, rank: int, mode: str) -> None:
     b.check(machine, b.op("Pad", b.input(*shape), paddings=tuple(pads), mode=mode, val=1.5), tolerance=0)
 
 
+@pytest.mark.parametrize(("shape", "order"), [
+    ((1, 1, 100003, 1), (0, 3, 2, 1)), ((2, 100003, 3), (0, 2, 1)), ((100003, 2, 2), (1, 0, 2)), ((3, 131074), (1, 0)),
+])
+def test_permutation_of_axes_longer_than_size_fields(machine: Machine, shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    """Of a length that is prime, or twice one."""
+    b = Builder()
+    b.check(machine, b.op("Permute", b.input(*shape), order=order), tolerance=0)
+
+
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric"])
 @pytest.mark.parametrize(("shape", "pads"), [
     ((1, 1, 43844), (0, 0, 5, 0, 0, 4)), ((2, 3, 200, 201), (0, 0, 3, 2, 0, 0, 1, 4)), ((2, 3, 2, 4, 3), (0, 1, 0, 2, 1, 1, 0, 1, 2, 1)),
