@@ -84,6 +84,7 @@ sweep-frameworks: cmodel .venv-torch/.installed
 # Cycles, seconds and memory of every network, and the speed of calibration; REFERENCE names an environment in which tpu-mlir is installed.
 bench: $(STAMP)
 	for mode in F32 F16 INT8; do $(BIN)/python -m bench --mode $$mode $(if $(REFERENCE),--reference $(REFERENCE)) || exit 1; done
+	$(BIN)/python -m bench.summary
 	$(BIN)/python -m bench.calibration $(if $(REFERENCE),--reference $(REFERENCE))
 
 clean:

@@ -46,6 +46,7 @@ class Row:
     reference_profile: int | None = None
     reference_seconds: float | None = None
     reference_peak: int | None = None
+    reference_file: int | None = None
 
     @property
     def error(self) -> float | None:
@@ -61,6 +62,11 @@ class Row:
     def second_ratio(self) -> float | None:
         """Ours by the reference's."""
         return _ratio(self.seconds, self.reference_seconds)
+
+    @property
+    def file_ratio(self) -> float | None:
+        """Ours by the reference's."""
+        return _ratio(self.file, self.reference_file)
 
 
 def _ratio(a: float | None, b: float | None, offset: float = 0.0) -> float | None:
@@ -80,6 +86,8 @@ COLUMNS: Sequence[tuple[str, Callable[[Row], float | None], str]] = (
     ("ref. CPU s", lambda r: r.reference_seconds, "{:.1f}"),
     ("cycles/ref.", lambda r: r.cycle_ratio, "{:.3f}"),
     ("s/ref.", lambda r: r.second_ratio, "{:.3f}"),
+    ("ref. bytes", lambda r: r.reference_file, "{:,.0f}"),
+    ("bytes/ref.", lambda r: r.file_ratio, "{:.3f}"),
 )
 
 
@@ -117,9 +125,10 @@ def _command(model: Path, shape: Sequence[int], mode: str, calibration: Path | N
 
 
 def _compared(row: Row, theirs: Reference) -> Row:
+    data = theirs.bmodel.read_bytes()
     facts = asdict(row) | {
-        "reference_cycles": theirs.cycles, "reference_profile": profile(theirs.bmodel.read_bytes()).cycles,
-        "reference_seconds": theirs.seconds, "reference_peak": theirs.peak,
+        "reference_cycles": theirs.cycles, "reference_profile": profile(data).cycles, "reference_seconds": theirs.seconds,
+        "reference_peak": theirs.peak, "reference_file": len(data),
     }
     return Row(**facts)
 
@@ -168,9 +177,9 @@ def main() -> int:
             print(f"{network.name}: {error}", file=sys.stderr)
     RESULTS.mkdir(exist_ok=True)
     text = table(rows)
-    stem = "bench" if options.mode == "F32" else f"bench-{options.mode.lower()}"
+    stem = "bench" if options.mode == "F32" else f"bench-{options.mode.lower()}"  # as bench.summary reads them
     (RESULTS / f"{stem}.md").write_text(f"# Benchmark, {CHIP} {options.mode}\n\n{text}\n")
-    facts = [asdict(row) | {"cycle_ratio": row.cycle_ratio, "error": row.error, "second_ratio": row.second_ratio} for row in rows]
+    facts = [asdict(row) | {name: getattr(row, name) for name in ("cycle_ratio", "error", "second_ratio", "file_ratio")} for row in rows]
     (RESULTS / f"{stem}.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(text)
     return bool(failed)
