@@ -182,7 +182,7 @@ def rot90(im: Importer, self: Tensor, k: int = 1, dims: Ints = (0, 1)) -> Tensor
         raise InputError(f"a rotation takes two axes, not {list(dims)}")
     first, second = axes_of(dims, self.rank)
     turned = transpose(im, self, first, second) if k % 2 else self
-    return flip(im, turned, [axis for axis, turns in ((first, (1, 2)), (second, (2, 3))) if k % 4 in turns])
+    return flip(im, turned, tuple(axis for axis, turns in ((first, (1, 2)), (second, (2, 3))) if k % 4 in turns))
 
 
 def roll(im: Importer, self: Tensor, shifts: Ints, dims: Ints = ()) -> Tensor:
