@@ -43,26 +43,26 @@ def _by_batch(im: Importer, x: Tensor, weight: Tensor | None, bias: Tensor | Non
 def batch_norm_at_inference(
     im: Importer, input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor, running_var: Tensor, momentum: float,
     eps: float,
-) -> list[Tensor | None]:
+) -> tuple[Tensor | None, ...]:
     """``_native_batch_norm_legit_no_training``: its saved statistics have no elements at inference."""
-    return [batch_norm(im, input, weight, bias, running_mean, running_var, False, momentum, eps), None, None]
+    return batch_norm(im, input, weight, bias, running_mean, running_var, False, momentum, eps), None, None
 
 
 def native_batch_norm(
     im: Importer, input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None = None,
     running_var: Tensor | None = None, training: bool = False, momentum: float = 0.0, eps: float = 1e-5,
-) -> list[Tensor | None]:
+) -> tuple[Tensor | None, ...]:
     """Also ``_native_batch_norm_legit``, whose overload without running statistics instance normalization is decomposed to."""
-    return [batch_norm(im, input, weight, bias, running_mean, running_var, training, momentum, eps), None, None]
+    return batch_norm(im, input, weight, bias, running_mean, running_var, training, momentum, eps), None, None
 
 
 def functional_batch_norm(
     im: Importer, input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor, running_var: Tensor, training: bool,
     momentum: float, eps: float,
-) -> list[Tensor | None]:
+) -> tuple[Tensor | None, ...]:
     """``_native_batch_norm_legit_functional``: it gives the running statistics too, which inference does not change."""
     made = native_batch_norm(im, input, weight, bias, running_mean, running_var, training, momentum, eps)
-    return [*made, running_mean, running_var]
+    return *made, running_mean, running_var
 
 
 def layer_norm(
