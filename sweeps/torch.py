@@ -85,7 +85,7 @@ def judge(case: Case, form: str, folder: Path, emulate: bool) -> Finding:
         finding.operators = sorted(open_program(path).operators())
         _compare(case, path, inputs, finding, emulate)
     except UnsupportedError as error:
-        finding.state, finding.why = "refused", str(error).split(".pt", 1)[-1]
+        finding.state, finding.why = "refused", str(error).partition(": ")[2]
     except TpumlirError as error:
         finding.why = str(error)
     except Exception as error:

@@ -33,6 +33,9 @@ def layers() -> Iterator[Case]:
     for affine in (True, False):
         yield Case(f"batch_norm1d {affine}", nn.BatchNorm1d(6, affine=affine).eval(), [(4, 6)])
         yield Case(f"batch_norm2d {affine}", nn.BatchNorm2d(6, affine=affine).eval(), [IMAGE])
+        yield Case(f"batch_norm of the batch {affine}", nn.BatchNorm2d(6, affine=affine, track_running_stats=False).eval(), [IMAGE])
+        yield Case(f"batch_norm of one {affine}", nn.BatchNorm1d(6, affine=affine, track_running_stats=False).eval(), [(1, 6, 5)])
+        yield Case(f"batch_norm of rows {affine}", nn.BatchNorm1d(6, affine=affine, track_running_stats=False).eval(), [(4, 6)])
         yield Case(f"instance_norm {affine}", nn.InstanceNorm2d(6, affine=affine), [IMAGE])
         yield Case(f"group_norm {affine}", nn.GroupNorm(3, 6, affine=affine), [IMAGE])
         yield Case(f"layer_norm {affine}", nn.LayerNorm(8, elementwise_affine=affine), [IMAGE])

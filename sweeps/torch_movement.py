@@ -49,7 +49,9 @@ def views() -> Iterator[Case]:
     yield Case("meshgrid", lambda x, y: torch.meshgrid(x, y, indexing="ij"), [(3,), (4,)])
     yield Case("meshgrid xy", lambda x, y: torch.meshgrid(x, y, indexing="xy"), [(3,), (4,)])
     yield Case("flip two", lambda x: x.flip((1, -1)), one)
-    yield Case("rot90", lambda x: torch.rot90(x, 1, (2, 3)), one)
+    for turns in (1, 2, 3, 4, -1):
+        yield Case(f"rot90 {turns}", lambda x, turns=turns: torch.rot90(x, turns, (2, 3)), one)
+    yield Case("rot90 back", lambda x: torch.rot90(x, 1, (-1, 1)), one)
     yield Case("roll two", lambda x: x.roll((1, -2), (1, 3)), one)
     yield Case("tril", torch.tril, [(2, 4, 5)])
     yield Case("triu", lambda x: torch.triu(x, 1), [(2, 4, 5)])

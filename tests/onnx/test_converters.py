@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from tests.onnx.onnx_models import check, check_node, model_of, save
-from tpumlir_core.errors import UnsupportedError
+from tpumlir_core.errors import InputError, UnsupportedError
 from tpumlir_core.ir import Array, Module
 
 quick = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -296,6 +296,14 @@ def test_resize_by_scales(coordinates: str, scales: tuple[float, float]) -> None
         node("Resize", [real(1, 2, 5, 6)], [None, given_scales], opset=19, mode=mode, coordinate_transformation_mode=coordinates)
 
 
+@pytest.mark.parametrize("coordinates", COORDINATES)
+@pytest.mark.parametrize("scales", [(2, 2), (1.5, 0.7), (0.5, 2.3)])
+def test_cubic_resize(coordinates: str, scales: tuple[float, float]) -> None:
+    given_scales = np.array([1, 1, *scales], np.float32)
+    for more in ({}, {"cubic_coeff_a": -0.5}, {"exclude_outside": 1}):
+        node("Resize", [real(1, 2, 5, 6)], [None, given_scales], mode="cubic", coordinate_transformation_mode=coordinates, **more)
+
+
 @pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
 def test_resize_by_sizes(rounding: str) -> None:
     for coordinates in COORDINATES:
@@ -314,8 +322,10 @@ def test_resize_of_other_ranks_and_old_opsets() -> None:
 
 def test_resize_refuses_what_it_does_not_know() -> None:
     scales = np.array([1, 1, 2, 2], np.float32)
-    with pytest.raises(UnsupportedError, match="cubic"):
-        node("Resize", [real(1, 1, 4, 4)], [None, scales], mode="cubic")
+    with pytest.raises(InputError, match="cubic_coeff_a"):
+        node("Resize", [real(1, 1, 4, 4)], [None, scales], mode="cubic", cubic_coeff_a=1e30)
+    with pytest.raises(InputError, match="too large"):
+        node("Resize", [real(1, 1, 1, 100_000)], [None, scales], mode="cubic")
     with pytest.raises(UnsupportedError, match="antialias"):
         node("Resize", [real(1, 1, 4, 4)], [None, scales], opset=18, mode="linear", antialias=1)
 

@@ -356,6 +356,11 @@ def test_operations_without_kernel_and_decomposition_stay_for_the_report(graph: 
     assert not decompose(module, poor)
 
 
+def test_a_sum_along_a_long_axis_makes_no_matrix(graph: Any) -> None:
+    module = graph.module(graph.op(top.CumSum, graph.input(2, 100_000), axis=1))
+    assert not decompose(module, poor)
+
+
 def test_division_and_reciprocal_do_not_undo_each_other(graph: Any) -> None:
     module = graph.module(graph.op(top.Div, graph.input(2, 3), graph.input(2, 3)))
     decompose(module, lambda op: op.opcode not in ("top.Div", "top.Reciprocal"))

@@ -12,6 +12,9 @@ from tpumlir_core.ir.operation import Array, Operation, Value
 from tpumlir_core.passes import window_rules
 from tpumlir_core.passes.decomposition.steps import Decomposition, Steps
 
+_LONGEST_SUM = 8192
+"""Elements of the longest axis that is summed cumulatively by a matrix product: the matrix has 256 MiB then."""
+
 
 def _slice(s: Steps, value: Value, axis: int, start: int, end: int) -> Value:
     shape = value.shape
@@ -144,11 +147,13 @@ def rename(op: Operation, s: Steps) -> bool:
 
 
 def cumulative_sum(op: top.CumSum, s: Steps) -> bool:
-    """A product with a triangle of ones along the last axis."""
+    """A product with a triangle of ones along the last axis, unless that would be too large."""
     rank = len(op.output.shape)
     axis = op.axis % rank
     order = [i for i in range(rank) if i != axis] + [axis]
     extent = op.output.shape[axis]
+    if extent > _LONGEST_SUM:
+        return False
     triangle = s.weight(np.triu(np.ones((extent, extent))))
     last = op.input if axis == rank - 1 else s.permute(op.input, *order)
     if axis == rank - 1:

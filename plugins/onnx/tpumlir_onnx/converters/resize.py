@@ -1,13 +1,13 @@
-"""Resize and Upsample: nearest and linear, with every coordinate mode of ONNX.
+"""Resize and Upsample: nearest, linear and cubic, with every coordinate mode of ONNX.
 
 Nearest becomes an integer Upsample or gathers along the axes; linear becomes an Interp where its coordinate mode has one, else
-a matrix product along each axis. So no two readings of the coordinates remain.
+a matrix product along each axis, as cubic does. So no two readings of the coordinates remain.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,10 @@ from tpumlir_onnx.parameters import integers_of, normal_axis
 
 _INTERP_MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 _COORDINATES = (*_INTERP_MODES, "half_pixel_symmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize")
+_CUBIC_COEFFICIENT = -0.75
+"""What ONNX takes for ``cubic_coeff_a`` where a node has none."""
+_LARGEST_COEFFICIENT = 1000.0
+"""Far more than any kernel of cubic convolution has, and far less than what leaves no digits."""
 _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
@@ -76,6 +80,29 @@ class _Axis:
         matrix[rows, np.minimum(low + 1, self.extent - 1)] += part
         return matrix
 
+    def cubic_weights(self, mode: str, a: float, exclude_outside: bool) -> Array:
+        """The [size, extent] matrix of cubic interpolation with coefficient ``a``.
+
+        Outside the tensor its border goes on, or with ``exclude_outside`` nothing is taken from there and the rest is weighted up.
+        """
+        x = self.coordinates(mode).astype(np.float64)
+        low = np.floor(x).astype(np.int64)
+        matrix = np.zeros((self.size, self.extent))
+        for tap in (-1, 0, 1, 2):
+            weight = _cubic_kernel(np.abs(x - low - tap), a)
+            if exclude_outside:
+                weight[(low + tap < 0) | (low + tap >= self.extent)] = 0
+            np.add.at(matrix, (np.arange(self.size), np.clip(low + tap, 0, self.extent - 1)), weight)
+        normalized: Array = (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+        return normalized
+
+
+def _cubic_kernel(distance: Array, a: float) -> Array:
+    """The kernel of cubic convolution (Keys, 1981) at distances of elements below 2, beyond which it is 0."""
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return np.where(distance <= 1, near, far)
+
 
 def resize(im: Importer, node: Node) -> Value:
     x = im.value(node.input(0))
@@ -87,6 +114,8 @@ def resize(im: Importer, node: Node) -> Value:
         _check_crop(node, axes, coordinates)
     if mode == "nearest":
         return _nearest(im, x, axes, coordinates, rounding)
+    if mode == "cubic":
+        return _cubic(im, node, x, axes, coordinates)
     return _linear(im, x, axes, coordinates)
 
 
@@ -109,14 +138,11 @@ def upsample(im: Importer, node: Node) -> Value:
 def _modes(node: Node) -> tuple[str, str, str]:
     """(mode, coordinate mode, rounding of nearest)."""
     mode = node.text("mode", "nearest")
-    where = f"(node {node.label})"
-    if mode == "cubic":
-        raise UnsupportedError(f"Resize with mode cubic {where}")
     if node.flag("antialias"):
-        raise UnsupportedError(f"Resize with antialias {where}")
+        raise UnsupportedError(f"Resize with antialias (node {node.label})")
     coordinates = node.text("coordinate_transformation_mode", "half_pixel") if node.opset >= 11 else "asymmetric"
     rounding = node.text("nearest_mode", "round_prefer_floor") if node.opset >= 11 else "floor"
-    if mode not in ("nearest", "linear") or coordinates not in _COORDINATES or rounding not in _ROUNDINGS:
+    if mode not in ("nearest", "linear", "cubic") or coordinates not in _COORDINATES or rounding not in _ROUNDINGS:
         raise InputError(f"{node}: mode '{mode}', '{coordinates}' or '{rounding}' is unknown")
     return mode, coordinates, rounding
 
@@ -217,10 +243,14 @@ def _linear(im: Importer, x: Value, axes: Sequence[_Axis], coordinates: str) -> 
         return im.emit(
             top.Interp, [x], mode="linear", coord_mode=coordinates, scale_h=scales.get(2, 1.0), scale_w=scales.get(3, 1.0)
         )
-    result = x
-    for axis in axes:
-        result = _interpolated(im, result, axis, coordinates)
-    return result
+    return _by_matrices(im, x, axes, lambda axis: axis.weights(coordinates))
+
+
+def _cubic(im: Importer, node: Node, x: Value, axes: Sequence[_Axis], coordinates: str) -> Value:
+    a, exclude_outside = node.number("cubic_coeff_a", _CUBIC_COEFFICIENT), node.flag("exclude_outside")
+    if not abs(a) <= _LARGEST_COEFFICIENT:
+        raise InputError(f"{node}: cubic_coeff_a {a} is beyond {_LARGEST_COEFFICIENT}")
+    return _by_matrices(im, x, axes, lambda axis: axis.cubic_weights(coordinates, a, exclude_outside))
 
 
 def _fits_interp(shape: Sequence[int], axes: Sequence[_Axis], coordinates: str) -> bool:
@@ -229,15 +259,19 @@ def _fits_interp(shape: Sequence[int], axes: Sequence[_Axis], coordinates: str) 
     return len(shape) == 4 and bool(axes) and {a.axis for a in axes} <= {2, 3} and exact and coordinates in _INTERP_MODES
 
 
-def _interpolated(im: Importer, x: Value, axis: _Axis, coordinates: str) -> Value:
-    """Linear interpolation of one axis as a product with its matrix, on that axis moved last."""
-    rank = len(x.shape)
-    order = [i for i in range(rank) if i != axis.axis] + [axis.axis]
-    moved = x if axis.axis == rank - 1 else im.step(f"last{axis.axis}", top.Permute, [x], order=tuple(order))
-    matrix = im.constant_result(f"weights{axis.axis}", np.ascontiguousarray(axis.weights(coordinates).T))
-    result = im.step(f"axis{axis.axis}", top.MatMul, [moved, matrix])
-    back = tuple(order.index(i) for i in range(rank))
-    return result if moved is x else im.step(f"back{axis.axis}", top.Permute, [result], order=back)
+def _by_matrices(im: Importer, x: Value, axes: Sequence[_Axis], weights: Callable[[_Axis], Array]) -> Value:
+    """The [size, extent] matrix of each axis applied to it, moved last for that."""
+    rank, result = len(x.shape), x
+    for axis in axes:
+        im.check_size([axis.size, axis.extent])
+        at = axis.axis
+        order = [i for i in range(rank) if i != at] + [at]
+        moved = result if at == rank - 1 else im.step(f"last{at}", top.Permute, [result], order=tuple(order))
+        matrix = im.constant_result(f"weights{at}", np.ascontiguousarray(weights(axis).T))
+        product = im.step(f"axis{at}", top.MatMul, [moved, matrix])
+        back = tuple(order.index(i) for i in range(rank))
+        result = product if moved is result else im.step(f"back{at}", top.Permute, [product], order=back)
+    return result
 
 
 CONVERTERS: Mapping[str, Converter] = {"Resize": resize, "Upsample": upsample}

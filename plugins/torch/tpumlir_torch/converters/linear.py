@@ -13,7 +13,8 @@ from tpumlir_torch.converters.elementwise import result_dtype, scaled
 from tpumlir_torch.converters.logic import selected
 from tpumlir_torch.converters.movement import reshaped
 from tpumlir_torch.importer import Converter, Importer
-from tpumlir_torch.tensor import Number, Tensor
+from tpumlir_torch.parameters import axes_of
+from tpumlir_torch.tensor import Ints, Number, Tensor
 
 
 def product(im: Importer, left: Tensor, right: Tensor, bias: Tensor | None = None, transposed: bool = False) -> Tensor:
@@ -85,6 +86,21 @@ def bilinear(im: Importer, input1: Tensor, input2: Tensor, weight: Tensor, bias:
     return result if bias is None else im.emit(top.Add, [result, bias])
 
 
+def trilinear(
+    im: Importer, i1: Tensor, i2: Tensor, i3: Tensor, expand1: Ints, expand2: Ints, expand3: Ints, sumdim: Ints, unroll_dim: int = 1
+) -> Tensor:
+    """What bilinear is decomposed to: the product of three tensors with new axes of one element, summed over some axes."""
+    wide = []
+    for at, (x, places) in enumerate(((i1, expand1), (i2, expand2), (i3, expand3))):
+        new, old = axes_of(places, x.rank + len(places)), iter(x.shape)
+        wide.append(reshaped(im, x, [1 if i in new else next(old) for i in range(x.rank + len(places))], f"wide{at}"))
+    im.check_size(np.broadcast_shapes(*(x.shape for x in wide)))
+    first = im.step("first", top.Mul, wide[:2])
+    products = im.step("products", top.Mul, [first, wide[2]])
+    axes = axes_of(sumdim, products.rank)
+    return im.emit(top.Reduce, [products], axes=axes, keepdims=False, mode="ReduceSum") if axes else products
+
+
 def attention(
     im: Importer, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
@@ -138,5 +154,6 @@ def flash_attention(
 CONVERTERS: Mapping[str, Converter] = {
     "mm": matmul, "bmm": matmul, "matmul": matmul, "mv": matmul, "dot": matmul, "vdot": matmul, "linear": linear,
     "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "outer": outer, "ger": outer, "bilinear": bilinear,
+    "_trilinear": trilinear,
     "scaled_dot_product_attention": attention, "_scaled_dot_product_flash_attention_for_cpu": flash_attention,
 }

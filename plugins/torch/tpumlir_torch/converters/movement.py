@@ -176,6 +176,15 @@ def flip(im: Importer, self: Tensor, dims: Ints) -> Tensor:
     return self
 
 
+def rot90(im: Importer, self: Tensor, k: int = 1, dims: Ints = (0, 1)) -> Tensor:
+    """Quarter turns from the first axis towards the second."""
+    if len(dims) != 2:
+        raise InputError(f"a rotation takes two axes, not {list(dims)}")
+    first, second = axes_of(dims, self.rank)
+    turned = transpose(im, self, first, second) if k % 2 else self
+    return flip(im, turned, tuple(axis for axis, turns in ((first, (1, 2)), (second, (2, 3))) if k % 4 in turns))
+
+
 def roll(im: Importer, self: Tensor, shifts: Ints, dims: Ints = ()) -> Tensor:
     """The last elements of an axis go before its first ones."""
     if not dims:
@@ -227,7 +236,7 @@ CONVERTERS: Mapping[str, Converter] = {
     "flatten": flatten, "ravel": ravel, "unflatten": unflatten, "squeeze": squeeze, "unsqueeze": unsqueeze, "permute": permute,
     "transpose": transpose, "swapaxes": transpose, "t": matrix_transpose, "numpy_T": reversed_axes, "movedim": movedim, "expand": expand,
     "broadcast_to": expand, "expand_as": expand_as, "broadcast_tensors": broadcast_tensors, "meshgrid": meshgrid, "repeat": repeat,
-    "tile": tile, "repeat_interleave": repeat_interleave, "flip": flip, "roll": roll, "tril": triangle(upper=False),
-    "triu": triangle(upper=True), "pixel_shuffle": pixel_shuffle, "pixel_unshuffle": pixel_unshuffle, "channel_shuffle": channel_shuffle,
-    "native_channel_shuffle": channel_shuffle,
+    "tile": tile, "repeat_interleave": repeat_interleave, "flip": flip, "rot90": rot90, "roll": roll,
+    "tril": triangle(upper=False), "triu": triangle(upper=True), "pixel_shuffle": pixel_shuffle, "pixel_unshuffle": pixel_unshuffle,
+    "channel_shuffle": channel_shuffle, "native_channel_shuffle": channel_shuffle,
 }

@@ -17,28 +17,52 @@ def batch_norm(
     im: Importer, input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None,
     training: bool, momentum: float, eps: float, cudnn_enabled: bool = False,
 ) -> Tensor:
+    if training and running_mean is None and running_var is None:
+        return _by_batch(im, input, weight, bias, eps)
     if training or running_mean is None or running_var is None:
-        raise im.refusal("training=True, or without running statistics; call eval() before saving the model")
+        raise im.refusal("training=True; call eval() before saving the model")
     return im.emit(top.BatchNorm, [input, running_mean, running_var, weight, bias], epsilon=eps)
 
 
-def functional_batch_norm(
+def _by_batch(im: Importer, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """By the statistics of each channel over the batch itself: those of an instance where the batch is one's elements."""
+    if x.rank < 2:
+        raise InputError(f"a batch of shape {list(x.shape)} has no channels")
+    count, channels, *spatial = x.shape
+    scale, shift = _affine(im, channels, weight, bias)
+    if count == 1 and spatial:
+        return im.emit(top.InstanceNorm, [x, scale, shift], eps=eps)
+    order = (1, 0, *range(2, x.rank))
+    ahead = im.step("channels", top.Permute, [x], order=order)
+    rows = im.step("rows", top.Reshape, [ahead], shape=(1, channels, count, math.prod(spatial)))
+    normal = im.step("normal", top.InstanceNorm, [rows, scale, shift], eps=eps)
+    apart = im.step("apart", top.Reshape, [normal], shape=(channels, count, *spatial))
+    return im.emit(top.Permute, [apart], order=order)
+
+
+def batch_norm_at_inference(
     im: Importer, input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor, running_var: Tensor, momentum: float,
     eps: float,
-) -> list[Tensor]:
-    """``_native_batch_norm_legit_no_training``: its saved statistics are empty at inference."""
-    result = batch_norm(im, input, weight, bias, running_mean, running_var, False, momentum, eps)
-    return [result, running_mean, running_var]
+) -> tuple[Tensor | None, ...]:
+    """``_native_batch_norm_legit_no_training``: its saved statistics have no elements at inference."""
+    return batch_norm(im, input, weight, bias, running_mean, running_var, False, momentum, eps), None, None
 
 
 def native_batch_norm(
-    im: Importer, input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None,
-    training: bool, momentum: float, eps: float,
-) -> list[Tensor]:
-    result = batch_norm(im, input, weight, bias, running_mean, running_var, training, momentum, eps)
-    assert running_mean is not None
-    assert running_var is not None
-    return [result, running_mean, running_var]
+    im: Importer, input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None = None,
+    running_var: Tensor | None = None, training: bool = False, momentum: float = 0.0, eps: float = 1e-5,
+) -> tuple[Tensor | None, ...]:
+    """Also ``_native_batch_norm_legit``, whose overload without running statistics instance normalization is decomposed to."""
+    return batch_norm(im, input, weight, bias, running_mean, running_var, training, momentum, eps), None, None
+
+
+def functional_batch_norm(
+    im: Importer, input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor, running_var: Tensor, training: bool,
+    momentum: float, eps: float,
+) -> tuple[Tensor | None, ...]:
+    """``_native_batch_norm_legit_functional``: it gives the running statistics too, which inference does not change."""
+    made = native_batch_norm(im, input, weight, bias, running_mean, running_var, training, momentum, eps)
+    return *made, running_mean, running_var
 
 
 def layer_norm(
@@ -135,8 +159,8 @@ def _summed(im: Importer, x: Tensor, dim: int, name: str) -> Tensor:
 
 
 CONVERTERS: Mapping[str, Converter] = {
-    "batch_norm": batch_norm, "_native_batch_norm_legit_no_training": functional_batch_norm, "native_batch_norm": native_batch_norm,
-    "_native_batch_norm_legit": native_batch_norm, "_native_batch_norm_legit_functional": native_batch_norm, "layer_norm": layer_norm,
+    "batch_norm": batch_norm, "_native_batch_norm_legit_no_training": batch_norm_at_inference, "native_batch_norm": native_batch_norm,
+    "_native_batch_norm_legit": native_batch_norm, "_native_batch_norm_legit_functional": functional_batch_norm, "layer_norm": layer_norm,
     "native_layer_norm": native_layer_norm, "rms_norm": rms_norm, "group_norm": group_norm, "native_group_norm": native_group_norm,
     "instance_norm": instance_norm, "cosine_similarity": cosine_similarity,
 }

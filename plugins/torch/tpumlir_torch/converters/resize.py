@@ -155,6 +155,7 @@ def _interpolated(count: int, cubic: bool = False) -> Converter:
             return im.emit(top.Interp, [self], mode="linear", coord_mode=mode, scale_h=scale.get(2, 1.0), scale_w=scale.get(3, 1.0))
         result = self
         for axis in axes:
+            im.check_size([axis.size, axis.extent])
             result = _along(im, result, axis.axis, axis.cubic() if cubic else axis.linear())
         return result
 
