@@ -68,6 +68,10 @@ def judge_in(task: tuple[str, Call]) -> Verdict:
 
 
 def _judge_rounded(mode: str, call: Call) -> Verdict:
+    try:
+        _lower(_module(call, "top")[0], "F16", {})
+    except (InputError, UnsupportedError) as error:  # before its reference is calculated, which may take hours
+        return Verdict(describe(call), "refused", str(error))
     module, arrays = _module(call, "top")
     operation = module.function.operations[-1]
     wanted = operation.evaluate(arrays)[0]
