@@ -10,7 +10,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,10 @@ from tpumlir_core.preprocess import Sample, list_samples
 
 PHOTOS = "ai-benchmark==0.1.2"
 LABELLED = "foolbox==2.4.0"
-LINE_SHAPE = (1, 3, 48, 560)
-"""Of half a line of the scanned page, 17 pixels high, at the height that PP-OCRv4 reads."""
-LINE_TOPS = (48, 64, 80, 97, 113)
-"""Of the lines of body text in the page."""
+LINE_SHAPE = (1, 3, 48, 1024)
+"""Of a line of the scanned page, at the height that PP-OCRv4 reads."""
+LINES = ((48, 384), (64, 384), (80, 384), (97, 384), (113, 174))
+"""Of the lines of body text in the page: where each begins from above, and where it ends to the right."""
 LINE_HEIGHT = 18
 _PADDING, _BLOCK, _ENDS = 256, 4096, 1024
 """Of magika: what stands for no byte, how much of a file's beginning and end is looked at, and how much of that is fed."""
@@ -68,21 +68,23 @@ def labelled_folder() -> Path:
     return unpacked(LABELLED, lambda name: "/data/imagenet_" in name, source=True)
 
 
-def lines(shift: int = 0) -> list[Array]:
-    """Halves of the lines of scikit-image's scanned ``page`` as PP-OCR takes them, each cut ``shift`` pixels further right."""
+def lines(left: int = 0, down: int = 0) -> list[Array]:
+    """The lines of scikit-image's scanned ``page`` as PP-OCR takes them: scaled to its height, and what is missing to its width is grey.
+
+    Cut ``left`` pixels later and ``down`` pixels lower they are others, to calibrate on.
+    """
     from PIL import Image
     from skimage import data
 
-    page = data.page()
-    width = page.shape[1] // 2
-    cuts = [page[top : top + LINE_HEIGHT, left : left + width] for top in LINE_TOPS for left in _lefts(page.shape[1], width, shift)]
     height, wide = LINE_SHAPE[2:]
-    resized = [np.asarray(Image.fromarray(cut).resize((wide, height), Image.Resampling.BILINEAR), np.float32) for cut in cuts]
-    return [np.ascontiguousarray(np.broadcast_to(line / 127.5 - 1, LINE_SHAPE)) for line in resized]
-
-
-def _lefts(extent: int, width: int, shift: int) -> Sequence[int]:
-    return [left for left in (shift, width + shift) if left + width <= extent]
+    found = []
+    for top, right in LINES:
+        cut = Image.fromarray(data.page()[top + down : top + down + LINE_HEIGHT, left:right])
+        resized = np.asarray(cut.resize((cut.width * height // LINE_HEIGHT, height), Image.Resampling.BICUBIC), np.float32)
+        line = np.zeros(LINE_SHAPE, np.float32)
+        line[..., : resized.shape[1]] = resized / 127.5 - 1
+        found.append(line[..., :wide])
+    return found
 
 
 def file_bytes(count: int) -> list[Array]:
