@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tpumlir_core.ir import Array
+from tpumlir_tflite.model import ABSENT
 from tpumlir_tflite.writing import ModelWriter
 
 FUSED = (1, 2, 3)
@@ -32,12 +33,20 @@ class Fed:
         return integers.astype(bool if self.type == "BOOL" else np.int32)
 
 
-Operand = Fed | Array
+@dataclass(frozen=True)
+class State:
+    """An operand that the operator keeps from run to run, zeros at first."""
+
+    shape: tuple[int, ...]
+
+
+Operand = Fed | Array | State | None
+"""None: an operand that is left out."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One operator: its operands (fed or constant), the types of its results, its options."""
+    """One operator: its operands (fed, constant, kept or left out), the types of its results, its options."""
 
     name: str
     operator: str
@@ -57,8 +66,10 @@ class Case:
             if isinstance(operand, Fed):
                 inputs.append(model.tensor(f"x{position}", operand.shape, operand.type))
                 numbers.append(_convolved(model, inputs[-1], operand) if self.behind and is_image(operand) else inputs[-1])
+            elif isinstance(operand, State):
+                numbers.append(model.variable(f"s{position}", operand.shape))
             else:
-                numbers.append(model.constant(f"c{position}", operand))
+                numbers.append(ABSENT if operand is None else model.constant(f"c{position}", operand))
         outputs = [model.tensor(f"y{i}", self.declared, kind) for i, kind in enumerate(self.results)]
         model.call(self.operator, numbers, outputs, self.options, **self.fields)
         return model.data(inputs, outputs)

@@ -11,8 +11,9 @@ from sweeps.tflite.case import Case, is_image
 from sweeps.tflite.images import convolutions, pools, resizing
 from sweeps.tflite.numbers import arithmetic, linear, logic, pointwise
 from sweeps.tflite.places import movement, reductions, slices
+from sweeps.tflite.sequences import recurrent
 
-GROUPS = (pointwise, arithmetic, logic, convolutions, pools, linear, movement, slices, reductions, resizing)
+GROUPS = (pointwise, arithmetic, logic, convolutions, pools, linear, movement, slices, reductions, resizing, recurrent)
 
 
 def cases() -> list[Case]:

@@ -16,6 +16,7 @@ MODELS = (
     "CONV_2D 3x3 1,1 1,1 0", "DEPTHWISE_CONV_2D 3x3 2,2 1,1 0", "FULLY_CONNECTED (3, 8) 8 False 1", "RESHAPE (2, 120)",
     "STRIDED_SLICE (0, 1, 0, 2) (2, 5, 6, 7) {}", "CONCATENATION 1", "SPLIT 1", "RESIZE_BILINEAR (8, 12) False False",
     "TRANSPOSE_CONV 3 2 0", "PACK 0", "MEAN (1, 2) False", "PAD ((0, 0), (1, 2), (0, 1), (0, 0))",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM (1, 5, 7) False peepholes projection",
 )
 """The operators whose files are damaged."""
 EXTREMES = (-(1 << 31), -2, -1, 0, 1, 2, 3, 7, 1 << 16, (1 << 31) - 1)

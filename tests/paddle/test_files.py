@@ -115,6 +115,17 @@ def test_weights_must_be_those_that_are_declared(model: Path) -> None:
         assert message in refusal(model)
 
 
+def test_what_does_not_persist_is_in_no_file(tmp_path: Path) -> None:
+    """The state of a recurrent layer's dropout, as paddle 3.3.1 writes it."""
+    path = tmp_path / "net.json"
+    state = {"#": "p", "A": [0, 1, 1, "state"], "DA": [], "O": tensor(5), "OA": [0, 1, 0], "QA": []}
+    path.write_text(pir(state))
+    write_example(tmp_path / "other.pdmodel").path.with_suffix(".pdiparams").rename(path.with_suffix(".pdiparams"))
+    assert PaddleFrontend().examine(path, OPTIONS)["weights"] == str(path.with_suffix(".pdiparams"))
+    path.write_text(pir({**state, "OA": [1, 0, 1]}))
+    assert "1 tensors, the model declares 2" in refusal(path)
+
+
 # --- programs -----------------------------------------------------------------------------------------------------------------
 def old_program(kind: str, argument: str = "x") -> bytes:
     variable = encoded((1, "x"), (2, encoded((1, 7))), (3, 0))

@@ -210,6 +210,10 @@ class Importer(TopBuilder):
         """Append the operation that makes the first output of the node at work: it gets the node's name."""
         return self.add(self._stem(), kind, operands, **attributes)
 
+    def emit_output(self, index: int, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> Value:
+        """Append the operation that makes another output of the node."""
+        return self.add(self._name(self._node.outputs[index]), kind, operands, **attributes)
+
     def emit_many(self, kind: type[Operation], operands: Sequence[Value | None], **attributes: Any) -> list[Value]:
         """Append an operation with one result for each output of the node."""
         return self.add_many([self._name(output) for output in self._node.outputs], kind, operands, **attributes)

@@ -113,7 +113,8 @@ def _pir_weights(data: bytes) -> dict[str, Tensor]:
 
 
 def _pir_block(operations: list[Mapping[str, Any]]) -> dict[str, Tensor]:
-    """Operations: "#" kind, "I" operands, "O" results, each with the number "%" of its value; a weight has its name in "A"."""
+    """Operations: "#" kind, "I" operands, "O" results, each with the number "%" of its value; a weight has its name in
+    "A", and in "OA" first whether it persists: one that does not, as the state of a layer's dropout, is in no file."""
     known: set[int] = set()
     declared: dict[str, Tensor] = {}
     kinds = []
@@ -125,7 +126,7 @@ def _pir_block(operations: list[Mapping[str, Any]]) -> dict[str, Tensor]:
             raise InputError(f"operation {kind}: value {lacking[0]} is made by none before it")
         results = operation["O"] if isinstance(operation["O"], list) else [operation["O"]]
         known |= {int(result["%"]) for result in results}
-        if kind == _PARAMETER:
+        if kind == _PARAMETER and list(operation.get("OA", ()))[:1] != [0]:
             declared[str(operation["A"][3])] = _pir_tensor(results[0]["TT"]["D"])
     _refuse(kinds)
     if not any(kind == _FETCH for kind in kinds):

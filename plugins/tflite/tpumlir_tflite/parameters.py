@@ -13,7 +13,7 @@ from tpumlir_core.ir import Array, Operation, Value, top
 from tpumlir_tflite.importer import Importer
 from tpumlir_tflite.layout import CHANNELS_FIRST, SOURCE, Laid, Layout
 
-_NONE, _RELU, _RELU_N1_TO_1, _RELU6, _TANH = range(5)
+_NONE, RELU, _RELU_N1_TO_1, _RELU6, TANH = range(5)
 """Fused activations (schema: ActivationFunctionType); the fifth, SIGN_BIT, no kernel of TFLite's computes."""
 SAME, VALID = 0, 1
 """Padding of windows (schema: Padding)."""
@@ -30,11 +30,11 @@ def activated(
 
 def activation_of(im: Importer, activation: int, x: Laid) -> Laid:
     """Append a fused activation, which makes the output of the node at work."""
-    if activation in (_RELU, _RELU6):
+    if activation in (RELU, _RELU6):
         return im.emit(top.Relu, [x.value], x.layout, relu_limit=6.0 if activation == _RELU6 else -1.0)
     if activation == _RELU_N1_TO_1:
         return im.emit(top.Clip, [x.value], x.layout, min=-1.0, max=1.0)
-    if activation == _TANH:
+    if activation == TANH:
         return im.emit(top.Tanh, [x.value], x.layout)
     raise im.refusal(f"the fused activation {activation}")
 

@@ -54,6 +54,7 @@ _TABLES = {
     "ReshapeOptions": "[i]",
     "ResizeBilinearOptions": "- - b b",
     "ResizeNearestNeighborOptions": "b b",
+    "SequenceRNNOptions": "b b b",
     "SoftmaxOptions": "i",
     "SpaceToDepthOptions": "i",
     "SplitOptions": "i",
@@ -62,6 +63,7 @@ _TABLES = {
     "StridedSliceOptions": "i i i i i b",
     "SubOptions": "b b",
     "TransposeConvOptions": "b i i b b",
+    "UnidirectionalSequenceLSTMOptions": "b i i b b b",
     "UnpackOptions": "i i",
 }
 TABLES: Mapping[str, tuple[str, ...]] = {name: tuple(fields.split()) for name, fields in _TABLES.items()}

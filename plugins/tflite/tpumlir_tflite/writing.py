@@ -20,13 +20,14 @@ _VERSIONS = {"BROADCAST_TO": 2}
 
 @dataclass(frozen=True)
 class Written:
-    """A tensor to write; ``data`` of a constant as it is stored."""
+    """A tensor to write; ``data`` of a constant as it is stored. A ``variable`` is a state of the interpreter's, zeros at first."""
 
     name: str
     shape: tuple[int, ...]
     type: str = "FLOAT32"
     data: Array | None = None
     scale: Scale | None = None
+    variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class ModelWriter:
     def tensor(self, name: str, shape: Sequence[int], type: str = "FLOAT32", scale: Scale | None = None) -> int:
         """Declare a tensor that is computed or fed; its number."""
         self.tensors.append(Written(name, tuple(shape), type, None, scale))
+        return len(self.tensors) - 1
+
+    def variable(self, name: str, shape: Sequence[int]) -> int:
+        """Declare a state that an operator keeps; its number."""
+        self.tensors.append(Written(name, tuple(shape), variable=True))
         return len(self.tensors) - 1
 
     def constant(self, name: str, data: Array, scale: Scale | None = None) -> int:
@@ -119,7 +125,7 @@ class _Writer:
             )
         return self._table(
             "Tensor", Shape=self._integers(tensor.shape), Type=getattr(self._schema.TensorType, tensor.type), Buffer=buffer,
-            Name=self._to.CreateString(tensor.name), Quantization=quantization,
+            Name=self._to.CreateString(tensor.name), Quantization=quantization, IsVariable=tensor.variable or None,
         )
 
     def _operator(self, called: Called, kinds: Sequence[str]) -> int:

@@ -18,6 +18,7 @@ from tpumlir_onnx.converters import (
     movement,
     normalization,
     pooling,
+    recurrent,
     reduction,
     resize,
 )
@@ -25,7 +26,7 @@ from tpumlir_onnx.graph import Node
 from tpumlir_onnx.importer import Converter, Importer
 
 _FAMILIES = (
-    activation, convolution, elementwise, gather, linear, logic, movement, normalization, pooling, reduction, resize,
+    activation, convolution, elementwise, gather, linear, logic, movement, normalization, pooling, recurrent, reduction, resize,
 )
 CONVERTERS: Mapping[str, Converter] = {name: f for family in _FAMILIES for name, f in family.CONVERTERS.items()}
 

@@ -13,6 +13,7 @@ from tpumlir_tflite.converters import (
     logic,
     movement,
     pooling,
+    recurrent,
     reduction,
     resize,
     slicing,
@@ -21,6 +22,6 @@ from tpumlir_tflite.converters import (
 from tpumlir_tflite.importer import Converter
 
 _FAMILIES = (
-    activation, arithmetic, blocks, convolution, linear, logic, movement, pooling, reduction, resize, slicing, storage,
+    activation, arithmetic, blocks, convolution, linear, logic, movement, pooling, recurrent, reduction, resize, slicing, storage,
 )
 CONVERTERS: Mapping[str, Converter] = {name: f for family in _FAMILIES for name, f in family.CONVERTERS.items()}
