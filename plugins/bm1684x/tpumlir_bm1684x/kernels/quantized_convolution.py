@@ -191,11 +191,11 @@ def pairs_of(table: LocalTensor, chunk: Box) -> LocalTensor:
 
 
 def chunks(out: LocalTensor, together: bool = True) -> list[Box]:
-    """What is summed up at once: as many batches as fit, with all their channels; or, where one is too large or the input's are not
-    ``together``, one batch's group of lanes."""
+    """What is summed up at once: as many batches as fit, with all their channels; or, where one is too large, the input's are not
+    ``together`` or the result's lie apart (it is some channels of a larger tensor), one batch's group of lanes."""
     n, c, h, w = out.shape
     lanes, size = arch().lanes, aligned_bytes(arch(), (1, *out.shape[1:]), SI32)
-    if size > SUMS or not together:
+    if size > SUMS or not (together and out.is_aligned(arch())):
         return [Box((i, a, 0, 0), (1, min(lanes, c - a), h, w)) for i in range(n) for a in range(0, c, lanes)]
     count = SUMS // size
     return [Box((i, 0, 0, 0), (min(count, n - i), c, h, w)) for i in range(0, n, count)]
