@@ -12,7 +12,8 @@ The scheduler owns slicing, loads, stores, placement and order. What it asks a k
 
 Operands listed by ``constant_operands`` reach the kernel only through ``constants``. All other tiles (operands and
 results) are in the standard aligned layout when they are whole; an operand may be a part of a larger tile (same strides
-as the larger one, see ``LocalTensor.is_aligned``), which happens where two users of a value need different rows.
+as the larger one, see ``LocalTensor.is_aligned``), which happens where two users of a value need different rows; so may a result
+that is computed in pieces (``piece_axis``), unless the kernel says that it ``writes_parts`` not.
 
 A kernel computes in the element types that it is ``native`` in. An operation of other types is done in F32 by the same kernel,
 with conversions around it (``widening``), so that a kernel for F32 serves every precision.
@@ -37,6 +38,9 @@ FLOAT32 = frozenset({ElementType.F32})
 FLOATS = frozenset({ElementType.F32, ElementType.F16, ElementType.BF16})
 BYTES = frozenset({ElementType.SI8, ElementType.UI8})
 EVERY_ELEMENT = frozenset(ElementType)
+
+LANES, WORD_BYTES = 64, 64
+"""What pieces of results are multiples of, unless a chip's kernels say otherwise: lanes, and bytes of a word of the execution units."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,9 @@ class Kernel(ABC):
 
     native: frozenset[ElementType] = FLOAT32
     """Element types that it computes with."""
+
+    writes_parts: bool = True
+    """Whether results may be parts of larger tiles, where they are computed in pieces."""
 
     def takes(self, op: Operation) -> bool:
         """Whether it computes with tiles as they are stored: all of one type that it is native in, quantized alike."""
@@ -127,8 +134,9 @@ class Kernel(ABC):
         return 1
 
     def piece_unit(self, op: Operation, views: Views) -> int:
-        """What the start of such a piece is a multiple of, along ``piece_axis``: 64 for channels, else as the image packs best."""
-        return 64 if self.piece_axis(op, views) == 1 else 16
+        """What the start of such a piece is a multiple of, along ``piece_axis``: 64 channels, or as many elements as fill a word of
+        the execution units (an instruction's result begins with one)."""
+        return LANES if self.piece_axis(op, views) == 1 else WORD_BYTES // op.results[0].type.element.bytes
 
     def scratch(self, op: Operation, tile: Tile) -> int:
         """Scratch bytes a lane; ``tile`` has the true shapes and strides, its addresses are only aligned."""

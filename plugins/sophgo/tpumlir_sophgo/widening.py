@@ -69,7 +69,7 @@ class Widened(Kernel):
         return self._inner.piece_axis(self._twin, views)
 
     def piece_unit(self, op: Operation, views: Views) -> int:
-        return self._inner.piece_unit(self._twin, views)
+        return max(self._inner.piece_unit(self._twin, views), super().piece_unit(op, views))
 
     def scratch(self, op: Operation, tile: Tile) -> int:
         wide = self._wide(tile)

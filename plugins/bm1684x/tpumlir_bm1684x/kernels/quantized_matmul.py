@@ -36,7 +36,9 @@ LONGEST_KERNEL = 4095  # rows or columns
 
 
 class QuantizedProduct(Kernel):
-    """See the module."""
+    """See the module. What turns results about writes the standard layout only."""
+
+    writes_parts = False
 
     def takes(self, op: Operation) -> bool:
         return op.input.type.element.bytes == 1 and op.output.type.element.bytes == 1

@@ -11,7 +11,7 @@ from tpumlir_sophgo.cost import Estimator
 from tpumlir_sophgo.kernel import Views
 from tpumlir_sophgo.schedule.graph import Node
 from tpumlir_sophgo.schedule.slices import Grid, Group, Key, TileSlices, slice_tile
-from tpumlir_sophgo.tensor import Box, Shape4, aligned_bytes
+from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 LONGEST = 65535  # the largest extent that the size fields of commands take
 PIECE_BYTES = 20 << 10  # constants of a lane above this are fetched piece by piece (one filter of 64 x 512 x 3 x 3)
@@ -217,7 +217,16 @@ class StepBuilder:
         count = min(ceil_div(size, PIECE_BYTES), ceil_div(out.size[axis], unit))
         length = align(ceil_div(out.size[axis], count), unit)
         starts = range(out.start[axis], out.stop[axis], length)
-        return [out.with_axis(axis, a, min(length, out.stop[axis] - a)) for a in starts]
+        pieces = [out.with_axis(axis, a, min(length, out.stop[axis] - a)) for a in starts]
+        return pieces if node.local.writes_parts or self._in_standard_layout(node, out, pieces) else [out]
+
+    def _in_standard_layout(self, node: Node, out: Box, pieces: Sequence[Box]) -> bool:
+        """Whether pieces of a tile of the first result are tiles in the standard layout themselves, as where it has one batch and one
+        group of lanes."""
+        arch = self.est.chip.arch
+        tile = LocalTensor.aligned(arch, 0, out.size, node.op.results[0].type.element)
+        starts = [tuple(a - b for a, b in zip(piece.start, out.start, strict=True)) for piece in pieces]
+        return all(tile.part(arch, Box(start, piece.size)).is_aligned(arch) for start, piece in zip(starts, pieces, strict=True))  # type: ignore[arg-type]
 
     def _stores(self, result: GroupSteps, slices: TileSlices, local: dict[Key, LocalValue], made_at: dict[Key, int]) -> None:
         for key, box in slices.stored.items():
