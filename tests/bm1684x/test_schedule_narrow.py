@@ -1,11 +1,14 @@
-"""Whole programs in F16 and BF16 on the emulator: sizes beyond local memory, operations side by side with others that compute in F32."""
+"""Whole programs in 16 and 8 bits on the emulator: sizes beyond local memory, operations side by side with others that compute in F32."""
 
 from __future__ import annotations
 
 import pytest
 
+from sweeps.calls import Call, Operand
+from sweeps.shapes import judge_in
 from tests.bm1684x.conftest import ROUNDING
 from tests.bm1684x.modules import Builder, conv
+from tests.bm1684x.test_kernels_convolution import plain
 from tpumlir_core.ir import ElementType
 from tpumlir_sophgo.testing.cmodel import Machine
 
@@ -52,3 +55,20 @@ def test_a_classifier_of_one_row(machine: Machine, element: ElementType) -> None
     x = b.op("Reshape", conv(b, b.input(1, 5, 9, 9), 70, 3), shape=(1, 5670))
     y = b.op("MatMul", x, b.weight(b.random.standard_normal((5670, 300)) / 75), b.weight(b.random.standard_normal(300)))
     b.check(machine, y, tolerance=4 * ROUNDING[element])
+
+
+@BOTH
+def test_columns_in_pieces_begin_with_a_word_of_the_execution_units(machine: Machine, element: ElementType) -> None:
+    b = Builder(element=element)
+    y = b.op("MatMul", b.input(3, 70, 512), b.weight(b.random.standard_normal((512, 2000)) / 23), None)
+    b.check(machine, y, tolerance=4 * ROUNDING[element])
+
+
+@pytest.mark.parametrize("mode", ["INT8", "INT8 asymmetric"])
+@pytest.mark.parametrize("call", [
+    Call("MatMul", [Operand((130, 1024)), Operand((1024, 1100), weight=True)], {}, seed=7),
+    Call("Conv", [Operand((4, 512, 7, 7)), Operand((512, 512, 3, 3), weight=True)], plain(), seed=5),
+], ids=lambda call: call.opcode)
+def test_pieces_of_results_of_8_bits(machine: Machine, call: Call, mode: str) -> None:
+    """Of several groups of lanes, or of several batches: they are not in the standard layout."""
+    assert judge_in((mode, call)).kind == "right"
