@@ -10,6 +10,7 @@ from tests.bm1684x.conftest import ROUNDING
 from tests.bm1684x.modules import Builder, conv
 from tests.bm1684x.test_kernels_convolution import plain
 from tpumlir_core.ir import ElementType
+from tpumlir_sophgo.schedule import steps
 from tpumlir_sophgo.testing.cmodel import Machine
 
 BOTH = pytest.mark.parametrize("element", [ElementType.F16, ElementType.BF16])
@@ -72,3 +73,15 @@ def test_columns_in_pieces_begin_with_a_word_of_the_execution_units(machine: Mac
 def test_pieces_of_results_of_8_bits(machine: Machine, call: Call, mode: str) -> None:
     """Of several groups of lanes, or of several batches: they are not in the standard layout."""
     assert judge_in((mode, call)).kind == "right"
+
+
+@BOTH
+def test_small_pieces_of_results_of_several_batches(machine: Machine, element: ElementType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is turned about, few channels that are folded, and what is chosen."""
+    monkeypatch.setattr(steps, "PIECE_BYTES", 512)
+    b = Builder(element=element)
+    columns = b.op("MatMul", b.input(6, 200), b.weight(b.random.standard_normal((200, 1025)) / 14), None)
+    folded = conv(b, b.input(3, 1, 10, 21), 200, 5, relu=False)
+    slopes = b.weight(b.random.standard_normal((1, 65536, 1, 1)))
+    chosen = b.op("PRelu", b.input(2, 65536, 3, 1), slopes)
+    b.check(machine, columns, folded, chosen, tolerance=4 * ROUNDING[element])

@@ -13,7 +13,7 @@ The scheduler owns slicing, loads, stores, placement and order. What it asks a k
 Operands listed by ``constant_operands`` reach the kernel only through ``constants``. All other tiles (operands and
 results) are in the standard aligned layout when they are whole; an operand may be a part of a larger tile (same strides
 as the larger one, see ``LocalTensor.is_aligned``), which happens where two users of a value need different rows; so may a result
-that is computed in pieces (``piece_axis``), unless the kernel says that it ``writes_parts`` not.
+that is computed in pieces (``piece_axis``), unless the kernel says that it does not write such (``writes_parts``).
 
 A kernel computes in the element types that it is ``native`` in. An operation of other types is done in F32 by the same kernel,
 with conversions around it (``widening``), so that a kernel for F32 serves every precision.
@@ -73,9 +73,6 @@ class Kernel(ABC):
 
     native: frozenset[ElementType] = FLOAT32
     """Element types that it computes with."""
-
-    writes_parts: bool = True
-    """Whether results may be parts of larger tiles, where they are computed in pieces."""
 
     def takes(self, op: Operation) -> bool:
         """Whether it computes with tiles as they are stored: all of one type that it is native in, quantized alike."""
@@ -137,6 +134,10 @@ class Kernel(ABC):
         """What the start of such a piece is a multiple of, along ``piece_axis``: 64 channels, or as many elements as fill a word of
         the execution units (an instruction's result begins with one)."""
         return LANES if self.piece_axis(op, views) == 1 else WORD_BYTES // op.results[0].type.element.bytes
+
+    def writes_parts(self, op: Operation) -> bool:
+        """Whether a piece may be a part of a larger tile that is not in the standard layout, as of several batches."""
+        return True
 
     def scratch(self, op: Operation, tile: Tile) -> int:
         """Scratch bytes a lane; ``tile`` has the true shapes and strides, its addresses are only aligned."""

@@ -16,6 +16,8 @@ class CompareInstructions(Emitter):
     def choose(self, relation: str, out: LocalTensor, a: Operand, b: Operand, yes: Operand, no: Operand) -> None:
         """``out = a relation b ? yes : no``; ``relation``: gt, eq or lt. Constants are floats; costs two AR instructions."""
         n, c, h, w = out.shape
+        if not out.is_aligned(self.arch):
+            raise InternalError(f"a comparison into {out}, which is not in the standard layout")
         compared = next((t.element for t in (a, b) if isinstance(t, LocalTensor)), out.element)
         values = {
             "cmd_id_en": 1, "opd0_prec": PRECISION[compared], "opd0_sign": int(compared in SIGNED), "opd2_prec": PRECISION[out.element],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tpumlir_bm1684x.instructions.common import PRECISION
+from tpumlir_core.errors import InternalError
 from tpumlir_sophgo.emitter import Emitter, Engine
 from tpumlir_sophgo.tensor import LocalTensor
 
@@ -12,6 +13,8 @@ class TransformInstructions(Emitter):
 
     def lane_broadcast(self, out: LocalTensor, source: LocalTensor) -> None:
         """One channel to all channels (at most the lanes) of ``out``; both in the standard layout, shapes equal but for c."""
+        if not (out.is_aligned(self.arch) and source.is_aligned(self.arch)):
+            raise InternalError(f"{source} cannot be transposed into {out}: not in the standard layout")
         n, c, h, w = out.shape
         values = {"cmd_id_en": 1, "res0_prec": PRECISION[out.element], "res0_n": n, "res0_c": c, "res0_h": h, "res0_w": w}
         values |= {"opd0_c": c, "opd0_w": w, "res0_addr": self._lane_address(out), "opd0_addr": self._lane_address(source)}

@@ -48,6 +48,9 @@ class ChoiceKernel(Kernel):
     def piece_unit(self, op: Operation, views: Views) -> int:
         return self.choose(op).piece_unit(op, views)
 
+    def writes_parts(self, op: Operation) -> bool:
+        return self.choose(op).writes_parts(op)
+
     def scratch(self, op: Operation, tile: Tile) -> int:
         return self.choose(op).scratch(op, tile)
 

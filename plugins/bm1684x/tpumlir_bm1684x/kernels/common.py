@@ -164,6 +164,10 @@ class ElementwiseKernel(Kernel):
     def splits(self, op: Operation, views: Views) -> str:
         return "nchw"
 
+    def writes_parts(self, op: Operation) -> bool:
+        """Some functions choose between tensors, which instructions do in the standard layout only."""
+        return False
+
     def constant_operands(self, op: Operation) -> frozenset[int]:
         """Weights that vary at most along the result's axis 1 (its only axis, where it has one)."""
         result = op.output.shape

@@ -19,7 +19,7 @@ from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.common import F32, Scratch, relu
 from tpumlir_bm1684x.kernels.filters import Convolution, Problem, has_bias, problem, rows_bytes, rows_image, taps_image
 from tpumlir_bm1684x.kernels.windows import Window, cut, pad_into, padded_shape, sweepable, window_box
-from tpumlir_core.ir import ElementType, WeightStore
+from tpumlir_core.ir import ElementType, Operation, WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import FLOAT32, FLOATS, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
@@ -53,6 +53,10 @@ class FoldedRows(Convolution):
 
     def needed(self, p: Problem, out: Box) -> Box:
         return window_box(*p.windows(out), (out.start[0], out.size[0]), (0, p.x[1]))
+
+    def writes_parts(self, op: Operation) -> bool:
+        """One instruction writes all batches."""
+        return False
 
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         p, element = problem(op), op.output.type.element

@@ -89,7 +89,7 @@ class ColumnsInLanes(MatrixKernel):
         left = tile_operand(tile, 0)
         n, _, _, columns = tile.out.size
         size = aligned_bytes(arch(), (n, columns, 1, 1), left.element)
-        return size + (turned_bytes(left) if left.shape[1] == 1 and left.shape[3] > 1 else 0)
+        return size + (turned_bytes(left, left.shape[0]) if left.shape[1] == 1 and left.shape[3] > 1 else 0)
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         x, out, s = tile_operand(tile, 0), tile.results[0], Scratch(tile.scratch)

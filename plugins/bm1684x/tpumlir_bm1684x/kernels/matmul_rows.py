@@ -115,9 +115,9 @@ class RowsInLanes(MatrixKernel):
         if has_bias(op):
             size = aligned_bytes(arch(), (1, arch().lanes, 1, 1), F32) if out.element is F32 else _bias_bytes(tile_operand(tile, 2), out)
         if left_transposed(op):
-            size += turned_bytes(left)
+            size += turned_bytes(left, 1)
         if right is not None and right_transposed(op):
-            size += turned_bytes(right)
+            size += turned_bytes(right, 1)
         return size + (aligned_bytes(arch(), _filled_shape(product(op), tile), out.element) if _filled_up(op) else 0)
 
     def least_bytes(self, op: Any) -> int:

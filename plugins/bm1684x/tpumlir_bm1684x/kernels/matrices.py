@@ -97,10 +97,10 @@ def one_image(x: LocalTensor, n: int) -> LocalTensor:
     return x.part(arch(), Box((n, 0, 0, 0), (1, *x.shape[1:])))
 
 
-def turned_bytes(x: LocalTensor) -> int:
-    """Scratch bytes of ``turned`` for one batch."""
+def turned_bytes(x: LocalTensor, batches: int) -> int:
+    """Scratch bytes of ``turned`` for so many batches of ``x``."""
     _, c, h, w = x.shape
-    return aligned_bytes(arch(), (1, w, h, c), x.element) + aligned_bytes(arch(), (1, c, h, w), x.element)
+    return sum(aligned_bytes(arch(), shape, x.element) for shape in ((batches, w, h, c), (batches, c, h, w)))
 
 
 def turned(x: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:

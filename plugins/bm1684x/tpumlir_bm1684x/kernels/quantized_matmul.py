@@ -36,9 +36,7 @@ LONGEST_KERNEL = 4095  # rows or columns
 
 
 class QuantizedProduct(Kernel):
-    """See the module. What turns results about writes the standard layout only."""
-
-    writes_parts = False
+    """See the module."""
 
     def takes(self, op: Operation) -> bool:
         return op.input.type.element.bytes == 1 and op.output.type.element.bytes == 1
@@ -74,6 +72,10 @@ class QuantizedProduct(Kernel):
 
     def piece_unit(self, op: Operation, views: Views) -> int:
         return arch().lanes
+
+    def writes_parts(self, op: Operation) -> bool:
+        """What turns results about writes the standard layout only."""
+        return False
 
     def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         columns = slice(out.start[3], out.stop[3])

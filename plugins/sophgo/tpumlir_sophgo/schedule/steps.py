@@ -218,7 +218,7 @@ class StepBuilder:
         length = align(ceil_div(out.size[axis], count), unit)
         starts = range(out.start[axis], out.stop[axis], length)
         pieces = [out.with_axis(axis, a, min(length, out.stop[axis] - a)) for a in starts]
-        return pieces if node.local.writes_parts or self._in_standard_layout(node, out, pieces) else [out]
+        return pieces if node.local.writes_parts(node.op) or self._in_standard_layout(node, out, pieces) else [out]
 
     def _in_standard_layout(self, node: Node, out: Box, pieces: Sequence[Box]) -> bool:
         """Whether pieces of a tile of the first result are tiles in the standard layout themselves, as where it has one batch and one
