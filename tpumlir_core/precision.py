@@ -1,7 +1,8 @@
 """Which operations keep F32 in a mode of 16 bits, and why: the tables below, of operations by name without dialect.
 
 Besides, an element-wise operation whose users all keep F32 keeps it too: what goes into a sum of squares, what keeps a divisor
-from zero. And so does what the target cannot do in the mode, and, in F16, what a calibration table shows to be too large.
+from zero. One of an operand in F32 does so for a single such user: the mean in mean(x^2) - mean(x)^2, whose digits cancel. And
+so does what the target cannot do in the mode, and, in F16, what a calibration table shows to be too large.
 """
 
 from __future__ import annotations
@@ -80,8 +81,10 @@ def fits_f16(values: Sequence[Value | None], ranges: Mapping[str, CalibratedRang
 
 
 def _serves_f32(operation: Operation, modes: Mapping[Operation, str], outputs: set[Value]) -> bool:
-    """Whether a cheap operation is there only for others that keep F32."""
+    """Whether a cheap operation is there only for others that keep F32, or goes on in F32 to one of them."""
     if kind(operation) not in ELEMENTWISE:
         return False
-    users = [user for result in operation.results for user, _ in result.uses if user in modes]
-    return bool(users) and not any(r in outputs for r in operation.results) and all(modes[user] == "F32" for user in users)
+    users = [modes[user] == "F32" for result in operation.results for user, _ in result.uses if user in modes]
+    if any(v is not None and v.owner is not None and keeps_f32(v.owner) for v in operation.operands):
+        return any(users)
+    return bool(users) and not any(r in outputs for r in operation.results) and all(users)

@@ -47,6 +47,23 @@ def test_sums_and_what_serves_them_keep_f32(mode: str, element: ElementType) -> 
     assert stored == {"Conv": element, "Mul": F32, "Reduce": F32, "AddConst": F32, "Sqrt": F32, "Div": F32, "Relu": element}
 
 
+def test_a_variance_whose_digits_cancel_has_its_mean_in_f32() -> None:
+    """mean(x^2) - mean(x)^2 of numbers about 30 that differ by 1: in F16 the square of the mean errs by as much as the variance."""
+    graph = Graph()
+    x = graph.op(top.Relu, graph.input(4, 64))
+    sums = [graph.op(top.Reduce, v, axes=(1,), keepdims=True, mode="ReduceSum") for v in (x, graph.op(top.Mul, x, x))]
+    mean, squares = (graph.op(top.MulConst, total, const_val=1 / 64) for total in sums)
+    variance = graph.op(top.Sub, squares, graph.op(top.Mul, mean, mean))
+    deviation = graph.op(top.Sqrt, graph.op(top.AddConst, variance, const_val=1e-6))
+    module = graph.module(graph.op(top.Mul, graph.op(top.Sub, x, mean), graph.op(top.Reciprocal, deviation)))
+    numbers = (30 + np.random.default_rng(3).standard_normal((4, 64))).astype(np.float16).astype(np.float32)
+    wanted = (numbers - numbers.mean(1, keepdims=True)) / numbers.std(1, keepdims=True)
+    lowered = lower(module, "F16")
+    fed = next(op.name for op in lowered.function.operations if isinstance(op, top.Input))
+    found = SophgoExecutor().run(lowered, {fed: numbers})[lowered.function.outputs[0].name]
+    np.testing.assert_allclose(found, wanted, atol=0.02)
+
+
 def test_outputs_keep_name_and_type() -> None:
     module = network(Graph())
     name = module.function.outputs[0].name
