@@ -43,3 +43,9 @@ def test_real_numbers_are_stored_as_the_nearest() -> None:
     np.testing.assert_array_equal(to_stored(real[2:4], TensorType((2,), ElementType.BF16)), to_bfloat16(real[2:4]))
     assert to_stored(real, TensorType((8,), ElementType.F16)).dtype == np.float16
     np.testing.assert_array_equal(to_stored(real[5:6], TensorType((1,), ElementType.SI32)), np.int32([30]))
+
+
+def test_a_number_of_no_axes_stays_an_array() -> None:
+    found = to_stored(np.float32([2.6])[0], TensorType((), SI8, Quantization(0.25, 4)))
+    assert isinstance(found, np.ndarray)
+    assert (found.shape, found.dtype, found.item()) == ((), np.int8, 14)

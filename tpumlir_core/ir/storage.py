@@ -57,14 +57,14 @@ def to_stored(real: Array, type: TensorType) -> Array:
     if type.quantization is None:
         return real.astype(type.element.numpy)
     scale, zero_point = type.scaling
-    scaled = real.astype(np.float32, copy=False) * np.float32(1 / scale)
+    scaled = np.asarray(real.astype(np.float32, copy=False) * np.float32(1 / scale))  # of no axes numpy makes a number of it
     if zero_point:
         scaled += np.float32(zero_point)
     if scaled.size and np.isnan(scaled.min()):
         np.nan_to_num(scaled, copy=False, nan=0.0)
     np.rint(scaled, out=scaled)
     limits = np.iinfo(type.element.numpy)
-    kept: Array = np.clip(scaled, limits.min, limits.max).astype(type.element.numpy)
+    kept: Array = np.asarray(np.clip(scaled, limits.min, limits.max), type.element.numpy)
     return kept
 
 
