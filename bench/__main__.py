@@ -133,6 +133,11 @@ def _compared(row: Row, theirs: Reference) -> Row:
     return Row(**facts)
 
 
+def stem(mode: str) -> str:
+    """The name of a mode's results, without suffix."""
+    return "bench" if mode == "F32" else f"bench-{mode.lower()}"
+
+
 def geometric_mean(values: Sequence[float]) -> float | None:
     """None of nothing."""
     return math.exp(sum(map(math.log, values)) / len(values)) if values else None
@@ -177,10 +182,9 @@ def main() -> int:
             print(f"{network.name}: {error}", file=sys.stderr)
     RESULTS.mkdir(exist_ok=True)
     text = table(rows)
-    stem = "bench" if options.mode == "F32" else f"bench-{options.mode.lower()}"  # as bench.summary reads them
-    (RESULTS / f"{stem}.md").write_text(f"# Benchmark, {CHIP} {options.mode}\n\n{text}\n")
+    (RESULTS / f"{stem(options.mode)}.md").write_text(f"# Benchmark, {CHIP} {options.mode}\n\n{text}\n")
     facts = [asdict(row) | {name: getattr(row, name) for name in ("cycle_ratio", "error", "second_ratio", "file_ratio")} for row in rows]
-    (RESULTS / f"{stem}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (RESULTS / f"{stem(options.mode)}.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(text)
     return bool(failed)
 

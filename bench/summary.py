@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.__main__ import MODES, RESULTS, geometric_mean
+from bench.__main__ import MODES, RESULTS, geometric_mean, stem
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,6 @@ QUANTITIES = (
 )
 
 Rows = Mapping[str, Mapping[str, Any]]  # facts by network
-
-
-def stem(mode: str) -> str:
-    """The name of a mode's results, without suffix."""
-    return "bench" if mode == "F32" else f"bench-{mode.lower()}"
 
 
 def read() -> dict[str, Rows]:

@@ -156,8 +156,10 @@ class DeconvKernel(Kernel):
 
     def takes(self, op: Any) -> bool:
         """In 16 bits: what no tap reaches is the bias, which those instructions do not read in F32; and PorD rounds every product."""
+        if not super().takes(op) or op.output.type.element is F32:
+            return super().takes(op)
         t = transposed(op)
-        return super().takes(op) and (op.output.type.element is F32 or (t.whole() and not t.depthwise))
+        return t.whole() and not t.depthwise
 
     def supports(self, op: Any) -> str | None:
         reason = refused(op)

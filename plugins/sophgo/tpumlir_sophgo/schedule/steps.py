@@ -218,15 +218,15 @@ class StepBuilder:
         length = align(ceil_div(out.size[axis], count), unit)
         starts = range(out.start[axis], out.stop[axis], length)
         pieces = [out.with_axis(axis, a, min(length, out.stop[axis] - a)) for a in starts]
-        return pieces if node.local.writes_parts(node.op) or self._in_standard_layout(node, out, pieces) else [out]
+        return pieces if node.local.writes_parts(node.op) or self._in_standard_layout(node, out, pieces, axis) else [out]
 
-    def _in_standard_layout(self, node: Node, out: Box, pieces: Sequence[Box]) -> bool:
+    def _in_standard_layout(self, node: Node, out: Box, pieces: Sequence[Box], axis: int) -> bool:
         """Whether pieces of a tile of the first result are tiles in the standard layout themselves, as where it has one batch and one
         group of lanes."""
-        arch = self.est.chip.arch
+        arch, whole = self.est.chip.arch, Box.whole(out.size)
         tile = LocalTensor.aligned(arch, 0, out.size, node.op.results[0].type.element)
-        starts = [tuple(a - b for a, b in zip(piece.start, out.start, strict=True)) for piece in pieces]
-        return all(tile.part(arch, Box(start, piece.size)).is_aligned(arch) for start, piece in zip(starts, pieces, strict=True))  # type: ignore[arg-type]
+        parts = [whole.with_axis(axis, piece.start[axis] - out.start[axis], piece.size[axis]) for piece in pieces]
+        return all(tile.part(arch, part).is_aligned(arch) for part in parts)
 
     def _stores(self, result: GroupSteps, slices: TileSlices, local: dict[Key, LocalValue], made_at: dict[Key, int]) -> None:
         for key, box in slices.stored.items():
