@@ -131,6 +131,19 @@ def test_damaged_means(line: str, tmp_path: Path) -> None:
         read_calibration_table(write(tmp_path, f"x 1 0 1\n{line}\n"))
 
 
+def test_losses_are_comments_to_others(tmp_path: Path) -> None:
+    ranges = {"a b": CalibratedRange(1.0, 0.0, 1.0, means=(0.25,), loss=0.0625), "c": CalibratedRange(2.0, -2.0, 2.0)}
+    write_calibration_table(tmp_path / "t", ranges, TableOrigin("net", "max", 1))
+    assert read_calibration_table(tmp_path / "t") == ranges
+    assert (tmp_path / "t").read_text().splitlines()[-1] == "#loss a b 0.0625"
+
+
+@pytest.mark.parametrize("line", ["#loss x", "#loss x one", "#loss x nan", "#loss x -0.1", "#loss x inf"])
+def test_damaged_losses(line: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 2"):
+        read_calibration_table(write(tmp_path, f"x 1 0 1\n{line}\n"))
+
+
 def test_quantization_tables(tmp_path: Path) -> None:
     assert read_quantization_table(write(tmp_path, MODES)) == {"r1_Relu": "F16"}
     write_quantization_table(tmp_path / "q", {"a": "F16", "b": "F32"})

@@ -18,6 +18,8 @@ _SECTIONS = ("#asym_op", "#int4_th")
 """Comments behind which a calibration table has other things than ranges: names of operations, ranges for 4 bits."""
 _MEANS = "#means"
 """Begins a line with the means of a tensor's channels, which is a comment to others: how many, the tensor's name, the means."""
+_LOSS = "#loss"
+"""Begins a line with what 8 bits lose of a tensor: its name, the loss."""
 _DIGITS = 8
 """Significant digits of the numbers of a table, at least."""
 _MOST_DECIMALS = 20
@@ -40,11 +42,14 @@ def read_calibration_table(path: Path) -> dict[str, CalibratedRange]:
     """
     ranges: dict[str, CalibratedRange] = {}
     means: dict[str, tuple[float, ...]] = {}
+    losses: dict[str, float] = {}
     for number, line in _lines(path):
         if line.startswith(_SECTIONS):
             break
         if line.startswith(f"{_MEANS} "):
             means.update([_read_means(path, number, line)])
+        if line.startswith(f"{_LOSS} "):
+            losses.update([_read_loss(path, number, line)])
         if line.startswith("#"):
             continue
         name, found = _range(path, number, line)
@@ -52,7 +57,7 @@ def read_calibration_table(path: Path) -> dict[str, CalibratedRange]:
             raise InputError(f"{path}: line {number}: {name} has another range above; keep one of them")
     if not ranges:
         raise InputError(f"{path}: no range in this calibration table; a line is: name threshold low high")
-    return {name: replace(found, means=means.get(name, ())) for name, found in ranges.items()}
+    return {name: replace(found, means=means.get(name, ()), loss=losses.get(name, 0.0)) for name, found in ranges.items()}
 
 
 def read_quantization_table(path: Path) -> dict[str, str]:
@@ -86,6 +91,7 @@ def write_calibration_table(path: Path, ranges: Mapping[str, CalibratedRange], o
         "# op_name    threshold    min    max",
         *(f"{name} {_number(found.threshold)} {_number(found.low)} {_number(found.high)}" for name, found in ranges.items()),
         *(_means(name, found.means) for name, found in ranges.items() if found.means),
+        *(f"{_LOSS} {name} {found.loss:.4g}" for name, found in ranges.items() if found.loss),
     ]
     write_bytes(path, ("\n".join(lines) + "\n").encode())
 
@@ -134,6 +140,18 @@ def _read_means(path: Path, number: int, line: str) -> tuple[str, tuple[float, .
     if len(means) != int(count) or not all(map(math.isfinite, means)):
         raise InputError(f"{path}: line {number}: the means of {name} are not {count} finite numbers; calibrate it again")
     return name, means
+
+
+def _read_loss(path: Path, number: int, line: str) -> tuple[str, float]:
+    try:
+        _, rest = line.split(None, 1)
+        name, word = rest.rsplit(None, 1)
+        loss = float(word)
+    except ValueError:
+        raise InputError(f"{path}: line {number} is not a name and a loss") from None
+    if not 0 <= loss < math.inf:
+        raise InputError(f"{path}: line {number}: the loss of {name} is no number from 0; calibrate it again")
+    return name, loss
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tpumlir_core.errors import InputError
-from tpumlir_core.ir import Array
+from tpumlir_core.ir import Array, TensorType
+from tpumlir_core.ir.storage import to_real, to_stored
 from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_int8.calibrators import (
     AciqGaussCalibrator,
@@ -25,6 +26,7 @@ from tpumlir_int8.calibrators import (
 )
 from tpumlir_int8.divergence import least_divergence
 from tpumlir_int8.histogram import CAPACITY, LEAST_BINS, Histogram, Magnitudes, bin_counts
+from tpumlir_int8.ranges import storage_of
 
 ALL = (AciqGaussCalibrator, AciqLaplaceCalibrator, KlCalibrator, MaxCalibrator, MseCalibrator, PercentileCalibrator)
 random = np.random.default_rng(5)
@@ -91,6 +93,25 @@ def test_percentile_keeps_few_large_values_that_are_most_of_the_signal() -> None
     error = np.rint(clipped / step) * step - values
     assert found.threshold > 40
     assert np.square(error).sum() < 0.3 * np.square(values - np.clip(values, -4, 4)).sum()
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5, 100.0])
+@pytest.mark.parametrize("calibrator", [PercentileCalibrator(), MseCalibrator(), KlCalibrator()])
+def test_the_loss_is_what_8_bits_lose(calibrator: StreamingCalibrator, offset: float) -> None:
+    values = np.maximum(np.random.default_rng(1).standard_t(4, 100000).astype(np.float32) + np.float32(offset), np.float32(-0.5))
+    values[::3] = 0
+    found = calibrator.calibrate([{"x": values}])["x"]
+    storage = storage_of(found, asymmetric=False)
+    stored = TensorType(values.shape, storage.element, quantization=storage.quantization)
+    kept = to_real(to_stored(values, stored), stored)
+    assert found.loss == pytest.approx(np.sqrt(np.square(kept - values).sum() / np.square(values).sum()), rel=0.05)
+
+
+def test_zeros_lose_nothing() -> None:
+    values = np.zeros(1 << 20, np.float32)
+    values[:2] = 1.0, 0.5  # no step is finer than a bin of the histogram, and a million zeros outweigh what they are beside
+    assert PercentileCalibrator().calibrate([{"x": values}])["x"].loss < 0.005
+    assert PercentileCalibrator().calibrate([{"x": values * 0}])["x"].loss == 0
 
 
 def divergence(counts: Array, cut: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -228,6 +229,25 @@ def test_without_a_range_it_stays_float(graph: Graph) -> None:
     del table[first.name]
     made = next(op for op in lower(module, table).function.operations if op.name == first.name)
     assert (made.opcode, made.output.type.element) == ("tpu.Conv", ElementType.F16)
+
+
+def test_a_product_stays_float_where_8_bits_tell_too_little_of_what_floats_made() -> None:
+    def opcodes(lossy: int, forced: str = "") -> list[str]:
+        graph = Graph()
+        values = [graph.op(top.Softmax, graph.input(1, 8, 5, 5), axis=1)]
+        for channels in (8, 4):
+            weight = graph.random(4, channels, 1, 1)
+            values.append(graph.op(top.Conv, values[-1], weight, None, kernel_shape=(1, 1), strides=(1, 1), pads=(0,) * 4))
+        modes = {values[1].name: forced} if forced else {}
+        module = graph.module(values[-1])
+        table = ranges(module, graph.inputs)
+        name = values[lossy].name
+        lowered = lower(module, {**table, name: replace(table[name], loss=0.1)}, modes=modes)
+        return [op.opcode for op in lowered.function.operations if "Conv" in op.opcode]
+
+    assert opcodes(0) == ["tpu.Conv", "tpu.QuantizedConv"]
+    assert opcodes(1) == ["tpu.QuantizedConv"] * 2  # the loss is there already
+    assert opcodes(0, forced="INT8") == ["tpu.QuantizedConv"] * 2
 
 
 def test_what_is_too_large_for_f16_keeps_f32(graph: Graph) -> None:

@@ -116,6 +116,7 @@ class CalibratedRange:
     ``fixed``: the source model stores the tensor in 8 bits, from ``low`` to ``high``; its scale and zero point are to be kept.
     ``means``: of each channel, where a convolution or a matrix product takes the tensor; () where nobody knows. What rounding of
     its weights takes from a product's mean follows from them.
+    ``loss``: what 8 bits of this range lose of the tensor, root mean square of the error over that of its values; 0 where nobody knows.
     """
 
     threshold: float
@@ -123,6 +124,7 @@ class CalibratedRange:
     high: float
     fixed: bool = False
     means: tuple[float, ...] = ()
+    loss: float = 0.0
 
 
 class Effort(Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_int8.divergence import least_divergence
 from tpumlir_int8.error import least_squared_error
 from tpumlir_int8.histogram import CAPACITY, Histogram
+from tpumlir_int8.ranges import storage_of
 
 LEAST_THRESHOLD = 1e-5
 """The threshold of a tensor that is all zeros, as the reference writes it (tpu-mlir 1.30.2)."""
@@ -86,6 +88,14 @@ class Counted(Collector):
     def gather(self, values: Array, low: float, high: float) -> None:
         self._histogram.add(values, max(-low, high))
 
+    def range(self, place: float) -> CalibratedRange:
+        found = self.chosen(place)
+        return replace(found, loss=self._histogram.loss(storage_of(found, asymmetric=False)))
+
+    def chosen(self, place: float) -> CalibratedRange:
+        """The range alone; see ``range``."""
+        return super().range(place)
+
 
 class Divergence(Counted):
     """The threshold of least divergence of the quantized values from those seen."""
@@ -151,8 +161,8 @@ class Percentile(Counted):
     def threshold(self) -> float:
         return self.largest
 
-    def range(self, place: float) -> CalibratedRange:
-        whole = super().range(place)
+    def chosen(self, place: float) -> CalibratedRange:
+        whole = super().chosen(place)
         if self.largest <= LEAST_THRESHOLD:
             return whole
         kept = _FIRST_KEPT + (_LAST_KEPT - _FIRST_KEPT) * place

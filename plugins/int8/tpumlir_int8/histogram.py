@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from tpumlir_core.ir import Array
+from tpumlir_core.ir import Array, ElementType
+from tpumlir_core.storage_lowering import Storage
 
 LEAST_BINS = 2048
 """Bins from 0 to the largest magnitude, at least: the reference's number (tpu-mlir 1.30.2)."""
@@ -75,6 +77,19 @@ class Histogram:
         self.counts = np.zeros_like(self.counts)
         self.counts[CAPACITY // 2 : CAPACITY // 2 + CAPACITY] = merged
         self.width *= 2
+
+    def loss(self, storage: Storage) -> float:
+        """Root mean square of what the storage loses, over that of the values. The bins at zero hold zeros, which lose nothing."""
+        quantization = storage.quantization
+        assert quantization is not None
+        centers = (np.arange(-CAPACITY, CAPACITY) + 0.5) * self.width
+        centers[CAPACITY - 1 : CAPACITY + 1] = 0
+        least, most = (0, 255) if storage.element is ElementType.UI8 else (-128, 127)
+        zero_point = quantization.zero_point
+        stored = np.clip(np.rint(centers / quantization.scale) + zero_point, least, most)
+        power = float(self.counts @ np.square(centers))
+        error = float(self.counts @ np.square((stored - zero_point) * quantization.scale - centers))
+        return math.sqrt(error / power) if power else 0.0
 
     def magnitudes(self) -> Magnitudes:
         """The same without signs, up to the last bin that holds anything, and LEAST_BINS at least."""
