@@ -54,8 +54,7 @@ def calibrate_module(module: Module, wanted: Calibration, session: Session) -> d
     means = ChannelMeans(module)
     with session.stage(STAGE, module.name), session.plugins.calling(CALIBRATOR, wanted.method, "calibrate"):
         ranges = calibrator.calibrate(_ahead(means.watched(_tensors(module, wanted, session))))
-    if wanted.effort is not Effort.HIGH:  # which may scale channels, and looks after the means itself
-        ranges = means.added(ranges)
+    ranges = means.added(ranges)
     if wanted.effort is Effort.LOW:
         return dict(ranges)
     few = list(_tensors(module, dataclasses.replace(wanted, samples=(wanted.tuning or wanted.samples)[: wanted.tuned]), session))

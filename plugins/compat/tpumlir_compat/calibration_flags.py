@@ -37,7 +37,7 @@ def _debug(text: str) -> tuple[str, ...]:
 FLAGS: tuple[Flag, ...] = (
     acts("mlir_file", "the Top .mlir that model_transform.py has written"),
     switch("--we", "equalize weights: with --bc and --sq one method, which changes the weights of the .mlir in place"),
-    switch("--bc", "correct biases; see --we"),
+    switch("--bc", "round weights by what they meet, and correct biases for it; see --we"),
     switch("--sq", "smooth activations into weights; see --we"),
     refused("--smc", "softmax stays float, there is nothing to correct", switch=True),
     *samples.FLAGS,
@@ -48,7 +48,7 @@ FLAGS: tuple[Flag, ...] = (
          choices=("search_threshold", "search_qtable", "fast_search", "mix_search", "False"), default="False",
          refused={"search_threshold": "there is no search over methods; try each --cali_method, `tpumlir eval` compares them"}),
     acts("--inference_num", "how many of the samples the search uses", read=int, default=30),
-    nothing("--bc_inference_num", "biases are corrected on the samples that thresholds are tuned on", read=int, default=30),
+    nothing("--bc_inference_num", "biases are corrected by the means over all samples", read=int, default=30),
     acts("--tune_list", "file with the samples that thresholds are tuned on; default: the first of the others", default=""),
     acts("--tune_num", "how many of them; 0: thresholds are not tuned", read=int, default=5),
     nothing("--histogram_bin_num", "histograms have as many bins as ranges need, 2048 at least", read=int, default=2048),

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, Module
 from tpumlir_core.plugins.extension_points import CalibratedRange, Calibrator, Effort, Interpreter
+from tpumlir_int8.adaptive import round_weights
 from tpumlir_int8.collectors import Collector, Divergence, Gauss, Laplace, Largest, Percentile, SquaredError
 from tpumlir_int8.equalization import equalize
-from tpumlir_int8.tuning import correct_biases, tuned
+from tpumlir_int8.tuning import tuned
 
 
 class StreamingCalibrator(Calibrator):
     """Keeps a collector for each tensor while it walks over the samples, and no tensor. Thresholds are tuned at normal effort;
-    at high effort channels are equalized before, and biases corrected afterwards."""
+    at high effort channels are equalized before, and afterwards weights are rounded by what they meet."""
 
     def calibrate(self, tensors: Iterable[Mapping[str, Array]]) -> Mapping[str, CalibratedRange]:
         kept: dict[str, Collector] = {}
@@ -43,7 +44,7 @@ class StreamingCalibrator(Calibrator):
             return tuned(module, ranges, samples, interpreter)
         equalized, tensors = equalize(module, ranges, samples, interpreter, self.calibrate)
         better = tuned(module, equalized, tensors, interpreter)
-        correct_biases(module, better, tensors, interpreter)
+        round_weights(module, better, tensors, interpreter)
         return better
 
     @abstractmethod

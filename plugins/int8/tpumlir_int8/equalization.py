@@ -18,7 +18,7 @@ from tpumlir_core.ir import Array, Module, Operation, Value
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins.extension_points import CalibratedRange, Interpreter
 from tpumlir_core.precision import kind
-from tpumlir_int8.tuning import Tensors, products_by_operand, result_errors
+from tpumlir_int8.tuning import Tensors, products_by_operand, result_errors, seen_and_held
 
 Calibrate = Callable[[Sequence[Tensors]], Mapping[str, CalibratedRange]]
 EXPONENTS = (0.25, 0.5, 0.75)
@@ -57,16 +57,18 @@ def _equalize_one(
 ) -> tuple[dict[str, CalibratedRange], list[Tensors]]:
     """The best of the exponents, or what there was."""
     name = place.value.name
+    seen = seen_and_held(samples)[0]
     before = {weight.name: module.weights[weight.name] for weight, _ in (*place.divided, *place.multiplied)}
-    least = _GAIN * _error(place, module, ranges[name], samples, interpreter)
+    least = _GAIN * _error(place, module, ranges[name], seen_and_held(samples)[1], interpreter)
     best = ranges, samples, before
     for exponent in EXPONENTS:
-        scales = _scales(place, before, samples, exponent)
+        scales = _scales(place, before, seen, exponent)
         weights = _scaled_weights(place, before, scales)
         tensors: list[Tensors] = [{**sample, name: sample[name] / _along(scales, place.axis, sample[name].ndim)} for sample in samples]
         found = _scaled_range(name, ranges[name], samples, tensors, calibrate)
+        found = dataclasses.replace(found, means=tuple(map(float, np.asarray(ranges[name].means) / scales)) if ranges[name].means else ())
         _write(module, weights)
-        error = _error(place, module, found, tensors, interpreter)
+        error = _error(place, module, found, seen_and_held(tensors)[1], interpreter)
         if error < least:
             least, best = error, ({**ranges, name: found}, tensors, weights)
     _write(module, best[2])

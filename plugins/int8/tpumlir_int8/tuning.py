@@ -1,4 +1,4 @@
-"""Threshold tuning and bias correction: each product with weights is tried by itself, on the tensors that a few samples made.
+"""Threshold tuning: each product with weights is tried by itself, on the tensors that a few samples made.
 
 A calibrator judges a tensor by its own values. What counts is what the products that take it make of it, with weights that are
 quantized as well: that is computed here, in floats that are rounded as stored numbers are.
@@ -7,6 +7,7 @@ quantized as well: that is computed here, in floats that are rounded as stored n
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,10 @@ from tpumlir_int8.ranges import storage_of
 
 Tensors = Mapping[str, Array]
 
+GAIN = 0.9
+"""Of the error that the calibrator's threshold leaves may be left, or it stays: a few samples do not tell small differences."""
+_HELD = 1 / 3
+"""Of the samples judge, and are not chosen by."""
 TRIALS = 21
 """Thresholds that are tried, evenly spaced (tpu-mlir 1.30.2 tries as many)."""
 _LEAST_SHARE = 0.7
@@ -40,14 +45,10 @@ def tuned(
     return better
 
 
-def correct_biases(module: Module, ranges: Mapping[str, CalibratedRange], samples: Sequence[Tensors], interpreter: Interpreter) -> None:
-    """Add to the biases of products, in place, what rounding takes from the mean of each output channel."""
-    for value, takers in products_by_operand(module).items():
-        for operation in takers:
-            bias = _own_bias(operation)
-            if bias is not None and value.name in ranges:
-                lost = _lost_mean(operation, ranges[value.name], module, samples, interpreter)
-                module.weights[bias.name] = (module.weights[bias.name] + lost.reshape(bias.shape)).astype(np.float32)
+def seen_and_held(samples: Sequence[Tensors]) -> tuple[Sequence[Tensors], Sequence[Tensors]]:
+    """The samples that weights may be chosen by, and those that judge: the same where there is but one."""
+    held = math.ceil(len(samples) * _HELD) if len(samples) > 1 else 0
+    return (samples[held:], samples[:held]) if held else (samples, samples)
 
 
 def products_by_operand(module: Module) -> dict[Value, list[Operation]]:
@@ -65,7 +66,7 @@ def _tuned_range(
     largest = max(-known.low, known.high, known.threshold)
     trials = [dataclasses.replace(known, threshold=float(t)) for t in np.linspace(known.threshold * _LEAST_SHARE, largest, TRIALS)]
     errors = np.sum([result_errors(operation, [*trials, known], module, samples, interpreter) for operation in takers], axis=0)
-    return known if errors[-1] <= errors.min() else trials[int(errors.argmin())]
+    return known if GAIN * errors[-1] <= errors.min() else trials[int(errors.argmin())]
 
 
 def result_errors(
@@ -74,37 +75,13 @@ def result_errors(
     """For each range of the operand how far the result is off, in the euclidean norm, relative to itself; the sum over the samples."""
     operand, result = _operand(operation), operation.output.name
     inputs = ({operand: stored_values(sample[operand], trial)} for trial in trials for sample in samples)
-    runs = interpreter.run_each(alone(operation, module, quantized=True, activation=True), inputs)
+    runs = interpreter.run_each(alone(operation, module, quantized=True), inputs)
     errors = np.zeros(len(trials))
     for place in range(len(trials)):
         for sample in samples:
             exact = sample[result]
             errors[place] += np.linalg.norm(next(runs)[result] - exact) / max(float(np.linalg.norm(exact)), 1e-12)
     return errors
-
-
-def _lost_mean(
-    operation: Operation, known: CalibratedRange, module: Module, samples: Sequence[Tensors], interpreter: Interpreter
-) -> Array:
-    """What the mean of each output channel loses, before a fused activation, as far as the samples agree."""
-    operand, result = _operand(operation), operation.output.name
-    given = ({operand: sample[operand]} for sample in samples)
-    stored = ({operand: stored_values(sample[operand], known)} for sample in samples)
-    exact = interpreter.run_each(alone(operation, module, quantized=False, activation=False), given)
-    runs = interpreter.run_each(alone(operation, module, quantized=True, activation=False), stored)
-    channel = 1 if kind(operation) == "Conv" else len(operation.output.shape) - 1
-    rest = tuple(axis for axis in range(len(operation.output.shape)) if axis != channel)
-    means = [(one[result] - other[result]).mean(axis=rest, dtype=np.float64) for one, other in zip(exact, runs, strict=True)]
-    return _certain(np.stack(means))
-
-
-def _certain(means: Array) -> Array:
-    """The mean over samples, [samples, channels], shrunk (James and Stein) by what chance makes of so few of them."""
-    total: Array = means.mean(axis=0)
-    if len(means) > 1:
-        chance = means.var(axis=0, ddof=1) / len(means)
-        total = total * np.clip(1 - chance / np.maximum(total**2, np.finfo(np.float64).tiny), 0, 1)
-    return total
 
 
 def stored_values(array: Array, known: CalibratedRange) -> Array:
@@ -119,9 +96,9 @@ def stored_values(array: Array, known: CalibratedRange) -> Array:
     return rounded
 
 
-def alone(operation: Operation, module: Module, quantized: bool, activation: bool) -> Module:
+def alone(operation: Operation, module: Module, quantized: bool) -> Module:
     """A product as a network of which its operand is the input, with its weights as they come back from 8 bits if they are to be
-    ``quantized``, and with what is fused into it only if the ``activation`` is wanted."""
+    ``quantized``."""
     store = WeightStore()
     sources: list[Operation] = []
     operands: list[Value | None] = []
@@ -133,13 +110,12 @@ def alone(operation: Operation, module: Module, quantized: bool, activation: boo
         operands.append(sources[-1].results[0])
         if place:
             array = module.weights[value.name]
-            store[value.name] = _stored_weights(array, operation) if quantized and place == 1 else array
-    attributes = operation.attributes() if activation else {**operation.attributes(), "do_relu": False}
-    copied = type(operation).create(operands, [(r.name, r.type) for r in operation.results], **attributes)
+            store[value.name] = stored_weights(array, operation) if quantized and place == 1 else array
+    copied = type(operation).create(operands, [(r.name, r.type) for r in operation.results], **operation.attributes())
     return Module(operation.name, Function("main", [*sources, copied], list(copied.results)), store)
 
 
-def _stored_weights(weights: Array, operation: Any) -> Array:
+def stored_weights(weights: Array, operation: Any) -> Array:
     """Weights as they come back from 8 bits, each output channel with its own scale."""
     channel = 0 if kind(operation) == "Conv" else weights.ndim - (2 if operation.right_transpose else 1)
     whole = Storage(ElementType.SI8, Quantization(1.0))
@@ -154,7 +130,7 @@ def _operand(operation: Operation) -> str:
     return value.name
 
 
-def _own_bias(operation: Operation) -> Value | None:
+def own_bias(operation: Operation) -> Value | None:
     """The bias of a product, where it is a weight that nothing else takes."""
     value = operation.operands[2] if len(operation.operands) > 2 else None
     return value if value is not None and isinstance(value.owner, Weight) and len(value.uses) == 1 else None
