@@ -17,7 +17,7 @@ import numpy as np
 from tpumlir_core.ir import Array, Module, Operation
 from tpumlir_core.ir.top import Conv, Weight
 from tpumlir_core.plugins.extension_points import CalibratedRange, Interpreter
-from tpumlir_int8.products import LEAST_MAGNITUDE, can_be_lowered
+from tpumlir_int8.products import LEAST_MAGNITUDE, can_be_lowered, mean_shift
 from tpumlir_int8.tuning import Tensors, own_bias, products_by_operand, result_errors, seen_and_held, stored_values, stored_weights
 
 POSITIONS = 4096
@@ -57,10 +57,10 @@ def _round_if_better(
     assert bias is not None
     names, before = (weight.name, bias.name), (module.weights[weight.name].reshape(weight.shape), module.weights[bias.name])
     adaptive = _rounded(operation, before[0], [stored_values(sample[source.name], known) for sample in seen])
-    tried = []
+    tried, taps = [], math.prod(weight.shape[2:])
     for weights in (stored_weights(before[0], operation), adaptive):
         errors = _rows(operation, weights).astype(np.float64) - _rows(operation, before[0])
-        lost = _met(errors, np.asarray(known.means), before[0]).reshape(bias.shape)
+        lost = mean_shift(errors, taps, np.asarray(known.means), range(len(errors)), len(errors)).reshape(bias.shape)
         tried.append((weights, (before[1] - lost).astype(np.float32)))
     found = []
     for arrays in tried:
@@ -80,16 +80,6 @@ def _rows(operation: Any, weights: Array) -> Array:
         return weights.reshape(weights.shape[0], -1)
     rows: Array = weights if operation.right_transpose else weights.T
     return rows
-
-
-def _met(errors: Array, means: Array, weights: Array) -> Array:
-    """The sum of weights' errors, [channels, n], times the means of what they meet."""
-    taps = math.prod(weights.shape[2:])
-    inputs = errors.shape[1] // taps
-    groups = means.size // inputs
-    summed = errors.reshape(len(errors), inputs, taps).sum(2).reshape(groups, -1, inputs)
-    met: Array = (summed * means.reshape(groups, 1, inputs)).sum(2).reshape(-1)
-    return met
 
 
 def _rounded(operation: Any, weights: Array, samples: Sequence[Array]) -> Array:

@@ -80,19 +80,26 @@ def _stored(weights: Array, channel: int, steps: Array, means: Array) -> tuple[A
     stored, lost = np.empty(weights.shape, np.int8), np.zeros(len(rows))
     targets = np.moveaxis(stored, channel, 0)
     taps = math.prod(weights.shape[2:])
-    inputs = rows[0].size // taps  # channels of the operand, in a group
-    groups = means.size // inputs if means.size and means.size % inputs == 0 else 0
+    known = means.size > 0 and means.size % (rows[0].size // taps) == 0
     block = max(1, _BLOCK * len(rows) // max(1, weights.size))
     for start in range(0, len(rows), block):
         part = slice(start, min(start + block, len(rows)))
         flat = rows[part].reshape(len(rows[part]), -1) / steps[part, None].astype(np.float32)
         rounded = np.clip(round_balanced(flat, taps), -127, 127)
         targets[part] = rounded.reshape(targets[part].shape)
-        if groups:
-            errors = (rounded - flat).reshape(len(flat), inputs, taps).sum(2)
-            met = means.reshape(groups, inputs)[np.arange(part.start, part.stop) * groups // len(rows)]
-            lost[part] = (errors * met).sum(1) * steps[part]
+        if known:
+            lost[part] = mean_shift(rounded - flat, taps, means, range(len(rows))[part], len(rows)) * steps[part]
     return stored, lost
+
+
+def mean_shift(errors: Array, taps: int, means: Array, channels: range, total: int) -> Array:
+    """What errors of weights, [channels, n], add to the mean of each channel of the result, where the operand's channels have ``means``.
+
+    ``taps``: how many neighbours in a row meet the same channel. ``channels``: which of ``total`` these are, which tells their groups."""
+    summed = errors.reshape(len(errors), -1, taps).sum(2)
+    groups = means.size // summed.shape[1]
+    shift: Array = (summed * means.reshape(groups, -1)[np.asarray(channels) * groups // total]).sum(1)
+    return shift
 
 
 def lower_product(
