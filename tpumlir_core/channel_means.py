@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -27,13 +28,19 @@ class ChannelMeans:
             for name, axis in self._axes.items():
                 if name in sample:
                     rest = tuple(other for other in range(sample[name].ndim) if other != axis)
-                    self._sums[name] = self._sums.get(name, np.zeros(())) + sample[name].mean(rest, dtype=np.float64)
+                    self._sums[name] = self._sums.get(name, np.zeros(())) + _mean(sample[name], rest)
             yield sample
 
     def added(self, ranges: Mapping[str, CalibratedRange]) -> dict[str, CalibratedRange]:
         """Ranges with the means of those tensors that have some."""
         means = {name: tuple(map(float, sums / self._samples)) for name, sums in self._sums.items() if np.isfinite(sums).all()}
         return {name: dataclasses.replace(found, means=means.get(name, ())) for name, found in ranges.items()}
+
+
+def _mean(array: Array, axes: tuple[int, ...]) -> Array:
+    """The mean over some axes as float64; summed as float32, which is twice as fast; 8 bits do not see how it errs."""
+    found: Array = array.sum(axes).astype(np.float64) / max(math.prod(array.shape[axis] for axis in axes), 1)
+    return found
 
 
 def _channels(operation: Operation) -> tuple[str, int] | None:

@@ -65,6 +65,7 @@ def test_transposed_convolution(data: st.DataObject) -> None:
     if kind == "pads":
         attributes["pads"] = draw(st.lists(st.integers(0, 1), min_size=4, max_size=4))
         attributes["output_padding"] = [draw(st.integers(0, s - 1)) for s in strides]
+        attributes["dilations"] = draw(st.lists(st.integers(1, 2), min_size=2, max_size=2))
     elif kind == "auto":
         attributes["auto_pad"] = draw(st.sampled_from(["SAME_UPPER", "SAME_LOWER", "VALID"]))
         # onnxruntime refuses the negative pads that a small kernel would need.

@@ -95,6 +95,25 @@ def _conv(b: Builder, op: top.Conv) -> str | None:
     )
 
 
+def _deconv(b: Builder, op: top.Deconv) -> str | None:
+    count = len(op.kernel_shape)
+    steps, extra = op.dilations or (1,) * count, op.output_padding or (0,) * count
+    # onnxruntime wants what is added at the end to be smaller than a stride or a dilation.
+    if min(op.pads) < 0 or any(more >= max(stride, step) for more, stride, step in zip(extra, op.strides, steps, strict=True)):
+        return None
+    bias = b.real(op, 2)
+    flat = b.node("Reshape", [bias, b.integers([-1])]) if bias else ""
+    channels = op.input.shape[1]
+    filters = op.output.shape[1] // op.group
+    groups = b.node("Reshape", [b.real(op, 1), b.integers([op.group, filters, channels // op.group, *op.kernel_shape])])
+    swapped = b.node("Transpose", [groups], perm=[0, 2, 1, *range(3, 3 + count)])
+    weight = b.node("Reshape", [swapped, b.integers([channels, filters, *op.kernel_shape])])
+    return b.node(
+        "ConvTranspose", [b.real(op), weight, flat], kernel_shape=op.kernel_shape, strides=op.strides, pads=op.pads, group=op.group,
+        dilations=steps, output_padding=extra,
+    )
+
+
 def _padding(pads: Sequence[int], auto_pad: str | None) -> dict[str, Any]:
     return {"pads": pads} if auto_pad in (None, "NOTSET") else {"auto_pad": auto_pad}
 
@@ -291,8 +310,8 @@ _EXPORTERS: Mapping[type[Operation], Exporter] = {
     **{kind: _chain(name) for kind, name in _BINARY.items()},
     **{kind: _with_constant(name) for kind, name in _CONSTANT.items()},
     top.AvgPool: _pool("AveragePool"), top.BatchNorm: _batch_norm, top.Clip: _clip, top.Concat: _concat, top.Conv: _conv,
-    top.Depth2Space: _depth_to_space, top.Elu: _simple("Elu", alpha="alpha"), top.Expand: _expand, top.Flatten: _to_shape,
-    top.GELU: _gelu, top.Gather: _gather, top.HardSigmoid: _simple("HardSigmoid", alpha="alpha", beta="beta"),
+    top.Deconv: _deconv, top.Depth2Space: _depth_to_space, top.Elu: _simple("Elu", alpha="alpha"), top.Expand: _expand,
+    top.Flatten: _to_shape, top.GELU: _gelu, top.Gather: _gather, top.HardSigmoid: _simple("HardSigmoid", alpha="alpha", beta="beta"),
     top.Interp: _interp, top.LRN: _lrn, top.LayerNorm: _layer_norm, top.LeakyRelu: _simple("LeakyRelu", alpha="alpha"),
     top.MatMul: _matmul, top.MaxPool: _pool("MaxPool"), top.PRelu: _simple("PRelu"), top.Pad: _pad, top.Permute: _permute,
     top.Pow: _pow, top.Reciprocal: _reciprocal, top.Reduce: _reduce, top.Relu: _relu, top.Reshape: _to_shape,
