@@ -85,6 +85,7 @@ def _ahead(items: Iterator[Item]) -> Iterator[Item]:
         while (item := pending.result()) is not None:
             pending = maker.submit(next, items, None)
             yield item
+            del item  # or its tensors would be kept while those of the next two are made and used
 
 
 def _tensors(module: Module, wanted: Calibration, session: Session) -> Iterator[dict[str, Array]]:

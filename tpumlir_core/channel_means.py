@@ -30,6 +30,7 @@ class ChannelMeans:
                     rest = tuple(other for other in range(sample[name].ndim) if other != axis)
                     self._sums[name] = self._sums.get(name, np.zeros(())) + _mean(sample[name], rest)
             yield sample
+            del sample  # so that it can go before the next is made
 
     def added(self, ranges: Mapping[str, CalibratedRange]) -> dict[str, CalibratedRange]:
         """Ranges with the means of those tensors that have some."""

@@ -28,6 +28,7 @@ class StreamingCalibrator(Calibrator):
                     kept[name].add(array)
                 except ValueError as error:
                     raise InputError(f"tensor {name} {error}; look at the sample or the network that makes it") from None
+            del sample  # so that it can go before the next is made
         if not kept:
             raise InputError("there is no sample to calibrate on; give at least one input")
         return {name: found.range(place / len(kept)) for place, (name, found) in enumerate(kept.items())}
