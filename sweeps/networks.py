@@ -1,7 +1,7 @@
 """Whole networks, from their files to the emulator, compared with onnxruntime: `python -m sweeps.networks [--mode M] [NAME...]`.
 
-A NAME is a part of a network's name. In INT8 a network is calibrated on the very inputs that it runs on, by the largest
-magnitudes. Each network is compiled by the command, in a process of its own, whose processor time and peak memory are the
+A NAME is a part of a network's name. In INT8 a network is calibrated on the very inputs that it runs on, as `tpumlir calibrate`
+does unless told otherwise. Each network is compiled by the command, in a process of its own, whose processor time and peak memory are the
 figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs.
 """
 
@@ -25,10 +25,11 @@ import numpy as np
 from bench.children import run
 from sweeps.models import NETWORKS, Network
 from tpumlir_core import api
+from tpumlir_core.calibration import Calibration
 from tpumlir_core.checks import interpret
 from tpumlir_core.errors import TpumlirError
 from tpumlir_core.ir import Array, Module
-from tpumlir_core.plugins.extension_points import CalibratedRange, ImportOptions
+from tpumlir_core.plugins.extension_points import ImportOptions
 from tpumlir_core.stages import Session
 from tpumlir_core.tables import TableOrigin, write_calibration_table
 from tpumlir_core.verify import Report, compare_tensors
@@ -104,26 +105,14 @@ def _compile(network: Network, source: Path, compiled: Path, finding: Finding, m
 
 
 def calibrated(network: Network, source: Path, table: Path) -> Path:
-    """Write the calibration table of the largest magnitudes over all kinds of a network's inputs."""
-    write_calibration_table(table, _ranges(network, source), TableOrigin(network.name, "max", len(network.inputs)))
-    return table
-
-
-def _ranges(network: Network, source: Path) -> dict[str, CalibratedRange]:
-    """The range of every tensor over all kinds of inputs."""
+    """Write the calibration table over all kinds of a network's inputs."""
     session = Session()
     module = api.transform(source, options=ImportOptions(input_shapes=(network.shape,)), session=session)
     name = next(op.name for op in module.function.operations if op.opcode == "top.Input")
-    weights = {op.name for op in module.function.operations if op.opcode == "top.Weight"}
-    found: dict[str, CalibratedRange] = {}
-    for draw in network.inputs.values():
-        arrays = interpret(module, {name: draw(network.shape, np.random.default_rng(SEED))}, "", session)
-        for tensor, array in ((name, array) for name, array in arrays.items() if name not in weights):
-            low, high = float(array.min(initial=0)), float(array.max(initial=0))
-            known = found.get(tensor, CalibratedRange(0.0, low, high))
-            low, high = min(low, known.low), max(high, known.high)
-            found[tensor] = CalibratedRange(max(-low, high, 1e-5), low, high)
-    return found
+    samples = [{name: draw(network.shape, np.random.default_rng(SEED))} for draw in network.inputs.values()]
+    wanted = Calibration(samples)
+    write_calibration_table(table, api.calibrate(module, wanted, session=session), TableOrigin(network.name, wanted.method, len(samples)))
+    return table
 
 
 def _compare(network: Network, source: Path, compiled: Path, finding: Finding, mode: str) -> None:
