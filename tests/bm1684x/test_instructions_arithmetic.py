@@ -73,6 +73,18 @@ def test_one_value_a_channel(machine: Machine) -> None:
     np.testing.assert_array_equal(bench.read(out), arithmetic.combine("add", data, bias, SI32))
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 230, 304), (1, 100, 230, 304)])
+def test_planes_too_large_for_a_stride(machine: Machine, shape: tuple[int, int, int, int]) -> None:
+    """Every other number of every other row: from one plane of a lane to the next there are more than 65,535."""
+    bench = Bench(machine)
+    data, half = bench.draw(SI8, *shape), (*shape[:2], shape[2] // 2, shape[3] // 2)
+    x, out = bench.put(data, SI8), bench.room(half, SI8)
+    s = x.strides
+    assert s[1] > 65535
+    bench.e.copy(out, LocalTensor(x.address, half, SI8, (s[0], s[1], 2 * s[2], 2)))
+    np.testing.assert_array_equal(bench.read(out), data[:, :, ::2, ::2])
+
+
 FUNCTIONS: dict[str, Callable[[Array, Array], Array]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum,
 }

@@ -43,6 +43,17 @@ def test_tiles_with_overlapping_rows(machine: Machine) -> None:
     b.check(machine, b.op("Add", y, conv(b, y, 16, 5)), tolerance=2e-5)
 
 
+@pytest.mark.parametrize(("side", "spread"), [(160, True), (6, False)])
+def test_a_long_function_of_few_channels_takes_all_lanes(machine: Machine, side: int, spread: bool) -> None:
+    """Where that is worth the way to memory and back."""
+    b = Builder()
+    y = b.op("Sigmoid", conv(b, b.input(1, 3, side, side), 1, 3, relu=False))
+    z = conv(b, y, 2, 3)
+    b.check(machine, y, z, tolerance=2e-5)
+    functions = [c for c in program_of(b, y, z).emitter.commands if c.format.name == "sSFU"]
+    assert {c.values["res0_c"] for c in functions} == ({64} if spread else {1})
+
+
 def test_values_with_users_of_different_rows(machine: Machine) -> None:
     b = Builder()
     x = b.input(2, 70, 150, 40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -277,6 +278,24 @@ def test_the_emulator_agrees_bit_for_bit(machine: Machine, seed: int, channels: 
 
 
 # --- custom operators ------------------------------------------------------------------------------------------------------
+def test_saturation_rectifies(machine: Machine, graph: Graph) -> None:
+    """Where the least stored number stands for zero; limits are kept all the same."""
+    x = graph.op(top.Conv, graph.input(1, 3, 7, 9), graph.random(70, 3, 1, 1), None, kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0))
+    a = graph.op(top.Scale, x, graph.random(1, 70, 1, 1), graph.random(1, 70, 1, 1), do_relu=True)
+    b = graph.op(top.Add, x, a, do_relu=True, relu_limit=1.5)
+    c = graph.op(top.Add, b, x, do_relu=True)
+    module = graph.module(a, b, c)
+    wanted, table = graph.run(module), ranges(module, graph.inputs)
+    for asymmetric in (False, True):
+        lowered = lower(copy.deepcopy(module), table, asymmetric=asymmetric, quant_outputs=Positions(every=True))
+        found = run_module(machine, Bm1684xTarget().chip(), Bm1684xTarget().kernels(), lowered, graph.inputs)
+        expected, types = SophgoExecutor().run(lowered, graph.inputs), {v.name: v.type for v in lowered.function.outputs}
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, expected[name])
+        for name, value in zip(types, (a, b, c), strict=True):
+            assert np.abs(to_real(found[name], types[name]) - wanted[value.name]).max() < 0.1
+
+
 class AbsKernel(ElementwiseKernel):
     """One instruction."""
 

@@ -19,6 +19,7 @@ from tpumlir_int8 import lookups, products
 from tpumlir_int8.bounds import UNBOUNDED, Bounds, bounds_of
 from tpumlir_int8.flat import narrowed
 from tpumlir_int8.functions import Steps, origin, steps_of
+from tpumlir_int8.joining import joined
 from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, may_be_quantized, serving_floats
 from tpumlir_int8.products import can_be_lowered
 from tpumlir_int8.ranges import after_relu, storage_of, unified
@@ -94,6 +95,7 @@ def _storable(module: Module, options: LoweringOptions) -> tuple[LoweringOptions
     cuts = narrowed(module, ranges)
     ranges |= {value.name: cut.range for value, cut in cuts.items()}
     bounds = bounds_of(module, ranges) | {value: cut.bounds for value, cut in cuts.items()}
+    ranges, bounds = joined(module, ranges, bounds)
     return replace(options, calibration=ranges), bounds
 
 

@@ -19,6 +19,8 @@ from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 WIDENED = frozenset({ElementType.F32, ElementType.F16, ElementType.BF16, ElementType.SI8, ElementType.UI8})
 """What can be converted; F32 stays as it is."""
 
+_LEAST = {ElementType.SI8: -128, ElementType.UI8: 0}
+
 _FITTING = 0.9  # share of a lane that the smallest tile may fill
 
 
@@ -34,6 +36,8 @@ class Widened(Kernel):
         self._arch = arch
         self._inner = kernel
         self._twin = retyped(op, _as_f32)
+        if _saturation_rectifies(op):
+            self._twin.do_relu = False  # type: ignore[attr-defined]
 
     def takes(self, op: Operation) -> bool:
         return True
@@ -117,6 +121,14 @@ class Widened(Kernel):
         results = tuple(LocalTensor.aligned(self._arch, 0, s, r.type.element) for s, r in zip(shapes, op.results, strict=True))
         taken = sum(aligned_bytes(self._arch, t.shape, t.element) for t in (*held, *results) if t is not None)
         return taken + self.scratch(op, Tile(held, results, tuple(boxes), out, 0, 0))
+
+
+def _saturation_rectifies(op: Any) -> bool:
+    """Whether an unlimited ReLU that is fused to an operation needs nothing done: the least stored number stands for 0."""
+    if not getattr(op, "do_relu", False) or op.relu_limit > 0 or len(op.results) != 1:
+        return False
+    element, (_, zero) = op.output.type.element, op.output.type.scaling
+    return element in _LEAST and zero == _LEAST[element]
 
 
 def _as_f32(type: TensorType) -> TensorType:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tpumlir_bm1684x.instructions.common import ALIGNED, PRECISION, SIGNED, STRIDED, constant_bits
 from tpumlir_core.errors import InternalError
 from tpumlir_core.ir import ElementType
 from tpumlir_sophgo.arithmetic import LARGEST_SHIFT
 from tpumlir_sophgo.arithmetic import Rounding as Rounding
 from tpumlir_sophgo.emitter import Emitter, Engine
-from tpumlir_sophgo.tensor import LocalTensor, Shape4
+from tpumlir_sophgo.tensor import Box, C, LocalTensor, N, Shape4
 
 DIVIDE_STEPS = 2  # of AR div: 31 cycles a row, relative error 3e-7; 1: 23 cycles, 9e-6; 3: 39 cycles, 2.4e-7 ("CModel, measured")
+
+
+_LARGEST_STRIDE = (1 << 16) - 1  # along n and c
 
 
 class ArithmeticInstructions(Emitter):
@@ -101,8 +106,24 @@ class ArithmeticInstructions(Emitter):
         self.unary("cast", out, x, rounding)
 
     def copy(self, out: LocalTensor, a: LocalTensor | float) -> None:
-        """Copy a tensor, or fill with a constant."""
-        self.unary("copy", out, a)
+        """Copy a tensor, or fill with a constant; in parts where strides are more than an instruction can say."""
+        tensors = [t for t in (out, a) if isinstance(t, LocalTensor)]
+        far = {axis for t in tensors for axis in (N, C) if self._steps(t)[axis] and t.strides[axis] > _LARGEST_STRIDE}
+        if not far:
+            self.unary("copy", out, a)
+            return
+        axis = min(far)
+        for start, size in self._runs(out, axis):
+            box = Box.whole(out.shape).with_axis(axis, start, size)
+            self.copy(out.part(self.arch, box), a.part(self.arch, box) if isinstance(a, LocalTensor) else a)
+
+    def _runs(self, out: LocalTensor, axis: int) -> Iterator[tuple[int, int]]:
+        """(first, number) of what takes no step along n, or along the channels of a lane."""
+        start = 0
+        while start < out.shape[axis]:
+            most = 1 if axis == N else self.arch.lanes - (out.lane + start) % self.arch.lanes
+            yield start, min(most, out.shape[axis] - start)
+            start += most
 
     def _arithmetic(self, operation: str, out: LocalTensor, values: dict[str, int], reads: list[LocalTensor]) -> None:
         n, c, h, w = out.shape
@@ -126,9 +147,14 @@ class ArithmeticInstructions(Emitter):
             values[f"{name}_str"] = ALIGNED
             return
         values[f"{name}_str"] = STRIDED
-        for axis, size, stride in zip("nchw", tensor.shape, tensor.strides, strict=True):
-            broadcast = size == 1 and shape["nchw".index(axis)] != 1
-            values[f"{name}_{axis}_str"] = 0 if broadcast else stride
+        steps = self._steps(tensor)
+        for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.strides, strict=True)):
+            stays = not steps[axis] if axis in steps else size == 1 and shape[axis] != 1
+            values[f"{name}_{'nchw'[axis]}_str"] = 0 if stays else stride
+
+    def _steps(self, tensor: LocalTensor) -> dict[int, bool]:
+        """Whether there is more than one place in a lane along n, and along c; where not, the stride does not matter."""
+        return {N: tensor.shape[N] > 1, C: tensor.shape[C] + tensor.lane > self.arch.lanes}
 
     def lane_address(self, tensor: LocalTensor) -> int:
         """The address field of a local operand: the lane it begins in, and the offset."""

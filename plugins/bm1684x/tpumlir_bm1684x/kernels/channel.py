@@ -12,8 +12,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.broadcasting import broadcast_views
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
-from tpumlir_bm1684x.kernels.common import F32, ElementwiseKernel, Scratch, image_bytes, is_weight, lane_image, pack
-from tpumlir_bm1684x.kernels.planes import rows_filling_lanes
+from tpumlir_bm1684x.kernels.common import F32, ElementwiseKernel, Scratch, image_bytes, is_weight, lane_image, pack, rows_filling_lanes
 from tpumlir_core.ir import Array, Operation, WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import FLOATS, Kernel, KernelRegistry, LaneImage, Tile, Views

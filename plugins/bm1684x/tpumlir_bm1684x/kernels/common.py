@@ -19,6 +19,7 @@ from tpumlir_sophgo.kernel import FLOAT32, Kernel, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 F32 = ElementType.F32
+MOST_ROWS = 4096  # that a tensor is cut into
 LARGEST_F16, LEAST_F16 = 65504.0, 2.0**-14  # the largest finite and the least normal number
 TABLE_BYTES = 64  # a lane's bytes for the coefficients of one polynomial (at most 16)
 
@@ -60,6 +61,15 @@ class Scratch:
         address = self.top
         self.top += align(size, arch().eu_bytes)
         return address
+
+
+def rows_filling_lanes(elements: int, shortest: int) -> list[int]:
+    """Into how many rows of the same length to cut ``elements``, so that few lanes stay empty; the best number first.
+
+    Rows have ``shortest`` elements at least.
+    """
+    known = [rows for rows in range(1, min(elements // shortest, MOST_ROWS) + 1) if elements % rows == 0]
+    return sorted(known, key=lambda rows: (ceil_div(rows, arch().lanes) / rows, rows))
 
 
 def is_weight(value: Value | None) -> bool:
@@ -255,6 +265,19 @@ def relu(op: Any, out: LocalTensor, e: Bm1684xEmitter) -> None:
             e.binary("min", out, out, op.relu_limit)
 
 
+_TABLE_CYCLES = 25  # that a function with a table of coefficients takes for a row of the execution units
+_MOVED_BYTES = 50  # by DMA, a cycle
+_WORTH = 2  # times what moving takes has to be gained: other operations do not go on in local memory there
+_SHORTEST_ROW = 64  # elements
+
+
+def spread_view(view: Shape4) -> Shape4:
+    """The elements of a view in rows of the same length that fill the lanes best."""
+    elements = math.prod(view)
+    rows = rows_filling_lanes(elements, _SHORTEST_ROW)
+    return (1, rows[0], 1, elements // rows[0]) if rows else view
+
+
 Function = Callable[[Any, LocalTensor, LocalTensor, Scratch, Bm1684xEmitter], None]
 
 
@@ -272,6 +295,17 @@ class FunctionKernel(ElementwiseKernel):
         self.buffers = buffers
         self.tables = tables
         self.packed = frozenset({0}) if packed else frozenset()
+
+    def views(self, op: Operation, known: Sequence[Shape4 | None]) -> Views | None:
+        """Over all lanes where a long function of few channels takes longer than bringing the tensor there and back."""
+        found, source = super().views(op, known), op.operands[0]
+        if found is None or source is None or not self.tables:
+            return found
+        view = found.results[0]
+        spread = spread_view(view)
+        here, there = (ceil_div(aligned_bytes(arch(), shape, F32), arch().eu_bytes) * _TABLE_CYCLES for shape in (view, spread))
+        moved = 2 * math.prod(view) * (source.type.element.bytes + op.output.type.element.bytes) / _MOVED_BYTES
+        return Views((spread,), (spread,)) if here - there > _WORTH * moved else found
 
     def compute(self, op: Any, operands: list[LocalTensor], out: LocalTensor, s: Scratch, e: Bm1684xEmitter) -> None:
         self.function(op, out, operands[0], s, e)

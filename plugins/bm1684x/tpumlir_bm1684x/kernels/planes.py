@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.kernels.common import rows_filling_lanes
 from tpumlir_bm1684x.kernels.movement import FITTING, place
 from tpumlir_core.ir import Operation
-from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import EVERY_ELEMENT, Kernel, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 MOST_CHANNELS = 4  # of a pixel; each is a copy
 MOST_BATCHES = 8
-MOST_ROWS = 4096
 SHORTEST_RUN = 16  # pixels in a row of a lane
 
 
@@ -83,12 +82,3 @@ class PlanesKernel(Kernel):
             if sum(aligned_bytes(arch(), size, element) for size in sizes) < FITTING * arch().lane_bytes:
                 return rows
         return None
-
-
-def rows_filling_lanes(elements: int, shortest: int) -> list[int]:
-    """Into how many rows of the same length to cut ``elements``, so that few lanes stay empty; the best number first.
-
-    Rows have ``shortest`` elements at least.
-    """
-    known = [rows for rows in range(1, min(elements // shortest, MOST_ROWS) + 1) if elements % rows == 0]
-    return sorted(known, key=lambda rows: (ceil_div(rows, arch().lanes) / rows, rows))
