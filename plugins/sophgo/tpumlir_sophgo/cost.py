@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tpumlir_core.ir import ElementType, WeightStore
-from tpumlir_sophgo.arch import Arch, align
+from tpumlir_sophgo.arch import Arch, align, ceil_div
 from tpumlir_sophgo.emitter import Command, Emitter
 from tpumlir_sophgo.kernel import Tile, Views
 from tpumlir_sophgo.schedule.graph import Graph, Node
@@ -100,6 +100,25 @@ class Estimator:
             emitter.load(local, GlobalTensor.dense(self.chip.arch.global_base, shape, element))
             found = self._transfers[shape, element] = _sum(self.chip.cost, emitter.commands)
         return found
+
+
+    def constants(self, lanes: int, image_bytes: int) -> int:
+        """Cycles of loading a lane image of so many bytes a lane."""
+        key = ((lanes, image_bytes, 0, 0), ElementType.UI8)
+        if key not in self._transfers:
+            emitter = self.chip.new_emitter()
+            emitter.track = False
+            emitter.load(*constant_rows(self.chip.arch, lanes, image_bytes, 0, self.chip.arch.global_base))
+            self._transfers[key] = _sum(self.chip.cost, emitter.commands)
+        return self._transfers[key]
+
+
+def constant_rows(arch: Arch, lanes: int, image_bytes: int, there: int, here: int) -> tuple[LocalTensor, GlobalTensor]:
+    """Both ends of the transfer that brings a lane image from global memory (``here``) to the lanes (``there``)."""
+    words, stride = ceil_div(image_bytes, 4), arch.row_stride(lanes, image_bytes) // 4
+    shape = (1, lanes, 1, words)
+    local = LocalTensor(there, shape, ElementType.F32, (words, words, words, 1))
+    return local, GlobalTensor(here, shape, ElementType.F32, (lanes * stride, stride, words, 1))
 
 
 def _relation(box: Box | None, held: Box | None) -> tuple[Shape4, Shape4, Shape4] | None:

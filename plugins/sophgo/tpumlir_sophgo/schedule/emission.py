@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from tpumlir_core.ir import ElementType, Value
-from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.cost import Chip
+from tpumlir_core.ir import Value
+from tpumlir_sophgo.cost import Chip, constant_rows
 from tpumlir_sophgo.kernel import GlobalCall, GlobalKernel, Tile, default_view
 from tpumlir_sophgo.schedule.graph import Graph, Node
 from tpumlir_sophgo.schedule.steps import ConstantLoad, GroupSteps, LocalValue, Step, ValueLoad, ValueStore
@@ -98,10 +97,8 @@ class Emission:
 
     def _load_constants(self, load: ConstantLoad) -> None:
         self.emitter.layer = load.node.op.name
-        words = ceil_div(load.image_bytes, 4)
-        shape = (1, load.lanes, 1, words)
-        local = LocalTensor(load.buffer.address, shape, ElementType.F32, (words, words, words, 1))
-        self.emitter.load(local, GlobalTensor.dense(self.constants_base + load.offset, shape, ElementType.F32))
+        address = self.constants_base + load.offset
+        self.emitter.load(*constant_rows(self.chip.arch, load.lanes, load.image_bytes, load.buffer.address, address))
 
     def _copy_constant(self, value: Value) -> None:
         """A weight that is an output of the network to where outputs lie."""

@@ -240,7 +240,8 @@ class Scheduler:
                 for load in group.loads:
                     if isinstance(load, ConstantLoad):
                         image = self._image(load)
-                        load.lanes, load.offset = image.shape[0], self._pool.add(image)
+                        load.lanes = image.shape[0]
+                        load.offset = self._pool.add_rows(image, self.chip.arch.row_stride(*image.shape))
                 values = [x.local.value for x in group.loads if isinstance(x, ValueLoad)]
             self._add_weights(values, offsets)
             for name in done.get(number, ()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tpumlir_core.ir import ElementType, Value
+from tpumlir_core.ir import Value
 from tpumlir_sophgo.arch import align, ceil_div
 from tpumlir_sophgo.cost import Estimator
 from tpumlir_sophgo.kernel import Views
@@ -201,7 +201,7 @@ class StepBuilder:
                 return None
             buffer = Buffer(size, number, number)
             lanes = min(self.est.chip.arch.lanes, views.results[0][1]) if axis == 1 else self.est.chip.arch.lanes
-            cycles = self.est.transfer((1, lanes, 1, ceil_div(size, 4)), ElementType.F32)
+            cycles = self.est.constants(lanes, size)
             found = kept[node.index, span] = ConstantLoad(node, views, span, size, buffer, number, cycles, lanes)
             result.loads.append(found)
         found.buffer.last = number

@@ -9,6 +9,8 @@ import numpy as np
 
 from tpumlir_sophgo.arch import align
 
+_LEAST_ROW = 4  # bytes
+
 
 @dataclass
 class ConstantPool:
@@ -20,6 +22,7 @@ class ConstantPool:
     unit: int = 256
     image: bytearray = field(default_factory=bytearray)
     _known: dict[bytes, int] = field(default_factory=dict)
+    _blocks: dict[int, list[_Block]] = field(default_factory=dict)
 
     def add(self, data: np.ndarray[Any, np.dtype[Any]]) -> int:
         """The offset of ``data`` in the pool."""
@@ -31,6 +34,41 @@ class ConstantPool:
             self.image += raw.data
             self.image += bytes(-len(raw) % self.unit)
         return offset
+
+
+    def add_rows(self, rows: np.ndarray[Any, np.dtype[np.uint8]], stride: int) -> int:
+        """The offset of the first of some rows, of which each next one lies ``stride`` bytes on; those of others lie between them."""
+        if stride == rows.shape[1]:
+            return self.add(rows)
+        key = _digest(np.ascontiguousarray(rows).reshape(-1)) + stride.to_bytes(8, "little")
+        if key not in self._known:
+            self._known[key] = self._between(rows, stride)
+        return self._known[key]
+
+    def _between(self, rows: np.ndarray[Any, np.dtype[np.uint8]], stride: int) -> int:
+        count, length = rows.shape
+        blocks = self._blocks.setdefault(stride, [])
+        block = next((b for b in blocks if b.rows >= count and b.used + length <= stride), None)
+        if block is None:
+            block = _Block(len(self.image), count)
+            blocks.append(block)
+            self.image += bytes(count * stride)
+        at = block.start + block.used
+        for index, row in enumerate(rows):
+            self.image[at + index * stride : at + index * stride + length] = row.tobytes()
+        block.used += length
+        if block.used > stride - _LEAST_ROW:
+            blocks.remove(block)
+        return at
+
+
+@dataclass
+class _Block:
+    """Rows between which there may be room for others."""
+
+    start: int
+    rows: int
+    used: int = 0
 
 
 def _digest(raw: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
