@@ -94,6 +94,17 @@ def test_depthwise_of_bytes(machine: Machine, source: ElementType, weights: Elem
     np.testing.assert_array_equal(bench.read(out), saturate(sums + bias * biased, target))
 
 
+def test_depthwise_of_what_has_no_sign(machine: Machine) -> None:
+    """Exact up to 255 where kernels pick numbers."""
+    bench = Bench(machine)
+    data, filters = bench.draw(UI8, *SHAPE), np.zeros((1, 70, *SWEEP.kernel), np.uint8)
+    filters[:, :, -1, 0] = 1
+    sums = np.asarray(sum(seen * filters.reshape(1, 70, -1, 1, 1)[:, :, i] for i, seen in enumerate(windows(data, SWEEP, 250))))
+    x, out = bench.put(data, UI8, LANE), bench.room(sums.shape, UI8, LANE)
+    bench.e.depthwise(out, x, bench.put(filters, UI8, LANE, compact=True).address, None, SWEEP, filter_element=UI8, outside=250)
+    np.testing.assert_array_equal(bench.read(out), sums)
+
+
 def pair(target: ElementType, source: ElementType) -> tuple[LocalTensor, LocalTensor]:
     return LocalTensor.aligned(arch(), 0, (1, 2, 2, 2), target), LocalTensor.aligned(arch(), 1 << 14, (1, 2, 2, 2), source)
 

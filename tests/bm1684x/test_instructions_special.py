@@ -69,6 +69,16 @@ def test_movement_between_lanes(machine: Machine, element: ElementType) -> None:
 
 
 @pytest.mark.parametrize("element", [SI8, UI8, F16, BF16, SI16, SI32])
+@pytest.mark.parametrize(("c", "source", "target"), [(24, 40, 0), (7, 0, 57), (1, 3, 2), (30, 5, 10)])
+def test_channels_go_to_other_lanes(machine: Machine, element: ElementType, c: int, source: int, target: int) -> None:
+    bench = Bench(machine)
+    data = bench.draw(element, 2, c, 3, 41)
+    x, out = bench.put(data, element, source), bench.room((2, c, 3, 41), element, target)
+    bench.e.lane_copy(out, x)
+    np.testing.assert_array_equal(bench.read(out), data)
+
+
+@pytest.mark.parametrize("element", [SI8, UI8, F16, BF16, SI16, SI32])
 def test_transfers(machine: Machine, element: ElementType) -> None:
     bench = Bench(machine)
     data = bench.draw(element, *SHAPE)

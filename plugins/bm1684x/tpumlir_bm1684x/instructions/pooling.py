@@ -59,18 +59,19 @@ class PoolingInstructions(Emitter):
         Compact: kernel rows x columns a channel, one bias a channel. Outside the input lies ``outside``.
 
         Floats: filters, biases and result are of the operand's type. 8 bits: filters of SI8 (or
-        ``filter_element``), biases of SI32, results exact in SI32, or saturated to SI16 or SI8.
+        ``filter_element``), biases of SI32, results exact in SI32, or saturated to SI16 or SI8; UI8 by UI8 without a bias to UI8.
         """
         element = x.element
         narrow = element.bytes == 1
         weights = filter_element or (ElementType.SI8 if narrow else element)
-        results = (ElementType.SI32, ElementType.SI16, ElementType.SI8) if narrow else (element,)
-        _check(out, x, (narrow or element.is_float) and weights.bytes == element.bytes and out.element in results, "depthwise convolution")
+        unsigned = out.element is ElementType.UI8 and bias is None and not {element, weights} & SIGNED
+        fits = (out.element in (ElementType.SI32, ElementType.SI16, ElementType.SI8) or unsigned) if narrow else out.element is element
+        _check(out, x, (narrow or element.is_float) and weights.bytes == element.bytes and fits, "depthwise convolution")
         groups = ceil_div(out.shape[1] + out.lane, self.arch.lanes)
         first = out.lane * self.arch.lane_bytes
         values = {"opd1_addr": first + filters, "opd3_addr": constant_bits(outside, element)}
         if narrow:
-            values |= {"opd1_sign": int(weights in SIGNED), "opd2_sign": 1}
+            values |= {"opd1_sign": int(weights in SIGNED), "opd2_sign": int(not unsigned)}
         reads: list[Range] = [(filters, filters + groups * sweep.kernel[0] * sweep.kernel[1] * element.bytes)]
         if bias is None:
             values["opd2_const"] = 1

@@ -19,6 +19,16 @@ class TransformInstructions(Emitter):
         values |= {"opd0_c": c, "opd0_w": w, "res0_addr": self._lane_address(out), "opd0_addr": self._lane_address(source)}
         self.issue(Engine.TIU, "sTRANS_sBC", values, [source], [out], variant="lane_broadcast")
 
+    def lane_copy(self, out: LocalTensor, source: LocalTensor) -> None:
+        """Channels to as many other lanes; both in the standard layout and in one group of lanes. A cycle for each word and channel."""
+        self._check_layout(out, source)
+        n, c, h, w = out.shape
+        if out.shape != source.shape or max(out.lane, source.lane) + c > self.arch.lanes:
+            raise InternalError(f"{source} cannot be copied to the lanes of {out}")
+        values = {"cmd_id_en": 1, "res0_prec": PRECISION[out.element], "res0_n": n, "res0_c": c, "res0_h": h, "res0_w": w}
+        values |= {"opd0_c": c, "opd0_w": w, "res0_addr": self._lane_address(out), "opd0_addr": self._lane_address(source)}
+        self.issue(Engine.TIU, "sTRANS_sBC", values, [source], [out], variant="lane_copy")
+
     def transpose(self, out: LocalTensor, source: LocalTensor) -> None:
         """``out[n, w, h, c] = source[n, c, h, w]``, across the lanes; both in the standard layout (CModel, measured)."""
         self._check_layout(out, source)

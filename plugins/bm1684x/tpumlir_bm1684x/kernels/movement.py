@@ -13,6 +13,7 @@ from tpumlir_sophgo.kernel import EVERY_ELEMENT, Kernel, KernelRegistry, Tile, V
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 AXES = "nchw"
+MOST_COPIES = 16  # from lane to lane instead of one transfer
 FITTING = 0.9  # share of a lane that an operand and a result that cannot be cut may fill
 
 
@@ -36,11 +37,27 @@ def cut_view(shape: Sequence[int], cuts: Sequence[int]) -> Shape4:
 
 
 def place(e: Bm1684xEmitter, out: LocalTensor, source: LocalTensor) -> None:
-    """Copy within local memory: by TIU in the same lanes, by DMA from lane to lane."""
+    """Copy within local memory: by TIU, or from lane to lane by DMA what does not lie as TIU wants it. DMA takes twice as long, and
+    what comes next waits for it."""
     if out.lane == source.lane:
         e.copy(out, source)
+        return
+    parts = [(out.part(arch(), box), source.part(arch(), box)) for box in _within_groups(out, source)]
+    if len(parts) <= MOST_COPIES and all(tensor.is_aligned(arch()) for part in parts for tensor in part):
+        for there, here in parts:
+            e.lane_copy(there, here)
     else:
         e.shift(out, source)
+
+
+def _within_groups(out: LocalTensor, source: LocalTensor) -> list[Box]:
+    """The parts of two tensors of the same shape in which neither goes on in its next group of lanes, one batch each."""
+    whole, lanes, found, start = Box.whole(out.shape), arch().lanes, [], 0
+    while start < out.shape[1]:
+        size = min(out.shape[1] - start, *(lanes - (tensor.lane + start) % lanes for tensor in (out, source)))
+        found.append(whole.with_axis(1, start, size))
+        start += size
+    return [box.with_axis(0, batch, 1) for box in found for batch in range(out.shape[0])]
 
 
 def keeps_zero(op: Operation) -> bool:

@@ -1,8 +1,11 @@
 """Convolutions of few input channels on 8-bit numbers: the rows of the kernel are folded into the channels.
 
-A step of the multipliers takes 64 input channels, whether they are there or not. So DMA copies, for each row of the kernel, the input
-rows that it meets to lanes of their own (with the zero point for what lies outside), beside each other; what is left is a
+A step of the multipliers takes 64 input channels, whether they are there or not. So for each row of the kernel the input rows that
+it meets are copied to lanes of their own (with the zero point for what lies outside), beside each other; what is left is a
 convolution of 21 channels by a kernel of 1 x 7, where it was 3 by 7 x 7. (tpu-mlir 1.30.2 loads the image once for each row.)
+
+As in 16 bits (``folded_rows``) each channel is broadcast to as many lanes as the kernel has rows, and a depthwise convolution by
+kernels of one 1 picks its rows in each of them. Where the instruction cannot, DMA copies them, for which everything else waits.
 """
 
 from __future__ import annotations
@@ -13,19 +16,18 @@ import numpy as np
 
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image
+from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image, rows_by_lane
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.common import Scratch
 from tpumlir_bm1684x.kernels.filters import Problem, problem
 from tpumlir_bm1684x.kernels.quantized_convolution import SI8, SI32, Quantized8Bit, chunks, pairs_of, scale_bytes, scale_table
-from tpumlir_bm1684x.kernels.windows import Window, cut, window_box
-from tpumlir_core.ir import Array
+from tpumlir_bm1684x.kernels.windows import Window, cut, sweepable, window_box
+from tpumlir_core.ir import Array, ElementType, WeightStore
 from tpumlir_sophgo.arch import ceil_div
-from tpumlir_sophgo.kernel import Tile
+from tpumlir_sophgo.kernel import LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 RESULTS = 4  # of a step of the multipliers
-MOVED_BYTES = 32  # a cycle, from lane to lane
 
 
 def pays(op: Any) -> bool:
@@ -36,36 +38,50 @@ def pays(op: Any) -> bool:
     if p.groups > 1 or high == 1 or lanes > arch().lanes or beyond > LIMIT or p.columns.pad >= (wide - 1) * p.columns.dilation + 1:
         return False
     points = p.y[0] * ceil_div(p.y[1], arch().lanes) * ceil_div(p.y[2] * p.y[3], RESULTS)
-    moved = p.y[0] * lanes * p.y[2] * p.x[3] // MOVED_BYTES
-    return bool(points * wide * (high - 1) > moved)
+    spread, picked = p.x[1] * ceil_div(p.x[2] * p.x[3], arch().eu_bytes), high * ceil_div(p.y[2] * p.x[3], arch().eu_bytes)
+    return bool(points * wide * (high - 1) > p.y[0] * (spread + picked))
 
 
 class FoldedQuantized(Quantized8Bit):
-    """See above; row k of the kernel over channel c is channel k * channels + c."""
+    """See above; row k of the kernel over channel c is channel c * rows + k. Behind the filters lie kernels of one 1."""
 
     def needed(self, p: Problem, out: Box) -> Box:
         return window_box(*p.windows(out), (out.start[0], out.size[0]), (0, p.x[1]))
 
+    def constants(self, op: Any, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
+        image, p = super().constants(op, views, out, weights), problem(op)
+        assert image is not None
+        ones = rows_by_lane(np.tile(np.eye(p.kernel[0], dtype=np.uint8), (p.x[1], 1)))
+        lanes = max(len(image), len(ones))
+        return np.concatenate([np.pad(part, ((0, lanes - len(part)), (0, 0))) for part in (image, ones)], axis=1)
+
+    def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
+        return super().constant_bytes(op, views, out, weights) + problem(op).kernel[0]
+
     def filter_image(self, filters: Array) -> Array:
-        rows = filters.reshape(*filters.shape[:2], filters.shape[2] if filters.ndim == 4 else 1, filters.shape[-1])
-        folded = np.ascontiguousarray(rows.transpose(0, 2, 1, 3)).reshape(len(rows), -1, 1, rows.shape[3])
-        return filter_image(folded, SI8)
+        rows = filters.reshape(*filters.shape[:2], -1, filters.shape[-1])
+        return filter_image(rows.reshape(len(rows), -1, 1, rows.shape[3]), SI8)
 
     def row_bytes(self, p: Problem) -> int:
         return filter_bytes(p.x[1] * p.kernel[0], p.kernel[1], SI8)
 
     def room(self, p: Problem, tile: Tile) -> int:
-        return aligned_bytes(arch(), self._folded_shape(p, tile), SI8)
+        x, folded = cut(tile, self.needed(p, tile.out)), self._folded_shape(p, tile)
+        copies = (x.shape[0], folded[1], *x.shape[2:]) if self._picks(p, tile) else (0, 0, 0, 0)
+        return sum(aligned_bytes(arch(), shape, SI8) for shape in (folded, copies))
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         p, zero, s = problem(op), op.input.type.scaling[1], Scratch(tile.scratch)
         rows, columns = p.windows(tile.out)
         x = cut(tile, self.needed(p, tile.out))
+        filters, row = tile.constants + scale_bytes(tile.out.size[1]), self.row_bytes(p)
         folded = s.take(self._folded_shape(p, tile), x.element)
-        self._fold(p, folded, x, rows, zero, e)
+        if self._picks(p, tile):
+            self._pick(p, folded, x, rows, zero, filters + ceil_div(tile.out.size[1], arch().lanes) * row, s, e)
+        else:
+            self._fold(p, folded, x, rows, zero, e)
         dilation = p.columns.dilation if p.kernel[1] > 1 else 1
         sweep = Sweep((1, p.kernel[1]), (1, p.columns.stride), (0, 0, columns.before, columns.after), (1, dilation))
-        filters, row = tile.constants + scale_bytes(tile.out.size[1]), self.row_bytes(p)
         table = scale_table(tile.constants, tile.out.size[1], s, e)
         for chunk in chunks(tile.results[0]):
             sums = LocalTensor.aligned(arch(), s.top, chunk.size, SI32)
@@ -77,6 +93,25 @@ class FoldedQuantized(Quantized8Bit):
     def _folded_shape(p: Problem, tile: Tile) -> Shape4:
         width = p.windows(tile.out)[1].size
         return (tile.out.size[0], p.x[1] * p.kernel[0], tile.out.size[2], width)
+
+    def _picks(self, p: Problem, tile: Tile) -> bool:
+        """Whether instructions can copy what lies so."""
+        x = cut(tile, self.needed(p, tile.out))
+        return x.is_aligned(arch()) and sweepable(p.windows(tile.out)[:1], LIMIT)
+
+    @staticmethod
+    def _pick(
+        p: Problem, folded: LocalTensor, x: LocalTensor, rows: Window, zero: int, kernels: int, s: Scratch, e: Bm1684xEmitter
+    ) -> None:
+        """The rows that each row of the kernel meets, in lanes of their own. ``kernels``: of one 1 each."""
+        n, channels, height, width = x.shape
+        count = p.kernel[0]
+        copies = s.take((n, channels * count, height, width), x.element)
+        for channel in range(channels):
+            target = copies.part(arch(), Box((0, channel * count, 0, 0), (n, count, height, width)))
+            e.lane_broadcast(target, x.part(arch(), Box((0, channel, 0, 0), (n, 1, height, width))))
+        sweep = Sweep((count, 1), (p.rows.stride, 1), (rows.before, rows.after, 0, 0), (p.rows.dilation, 1))
+        e.depthwise(folded, copies, kernels, None, sweep, filter_element=ElementType.UI8, outside=zero)
 
     @staticmethod
     def _fold(p: Problem, folded: LocalTensor, x: LocalTensor, rows: Window, zero: int, e: Bm1684xEmitter) -> None:
@@ -91,7 +126,8 @@ class FoldedQuantized(Quantized8Bit):
             count = min(folded.shape[2], (height - 1 - offset) // stride + 1) - first
             if count <= 0:
                 continue
-            target = folded.part(arch(), Box((0, tap * channels, first, 0), (n, channels, count, width)))
-            seen = x.part(arch(), Box((0, 0, first * stride + offset, 0), (n, channels, 1, width)))
-            strides = (x.strides[0], x.strides[1], x.strides[2] * stride, x.strides[3])
-            e.shift(target, LocalTensor(seen.address, target.shape, x.element, strides, x.lane))
+            for channel in range(channels):
+                target = folded.part(arch(), Box((0, channel * p.kernel[0] + tap, first, 0), (n, 1, count, width)))
+                seen = x.part(arch(), Box((0, channel, first * stride + offset, 0), (n, 1, 1, width)))
+                strides = (x.strides[0], x.strides[1], x.strides[2] * stride, x.strides[3])
+                e.shift(target, LocalTensor(seen.address, target.shape, x.element, strides, seen.lane))
