@@ -13,9 +13,10 @@ from tests.bm1684x.conftest import boxes, even
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels import quantized_folding
+from tpumlir_bm1684x.kernels.quantized_scale import QuantizedScaleKernel
 from tpumlir_core.ir import Array, ElementType, Operation, Quantization, TensorType, Value, WeightStore
 from tpumlir_core.ir.top import Input, Weight
-from tpumlir_core.ir.tpu import Lookup, QuantizedConv, QuantizedMatMul
+from tpumlir_core.ir.tpu import Lookup, QuantizedConv, QuantizedMatMul, QuantizedScale
 from tpumlir_sophgo.tensor import LocalTensor
 from tpumlir_sophgo.testing.kernels import read_local, run_kernel, write_local
 
@@ -112,6 +113,27 @@ def test_few_channels_are_folded(runner: Any, source: tuple[ElementType, int], p
     )
     assert quantized_folding.pays(op)
     check(runner, op, [x, *parts.values()], store, pieces)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_scale(runner: Any, data: st.DataObject) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n, channels = data.draw(st.tuples(st.integers(1, 3), st.sampled_from([1, 5, 64, 67, 200])))
+    shape = (n, channels, *data.draw(st.lists(st.integers(1, 9), max_size=3)))
+    source, target = data.draw(st.sampled_from(SOURCES)), data.draw(st.sampled_from([SI8, UI8]))
+    store, x, parts = WeightStore(), numbers(random, shape, source[0]), scales(random, channels, 1)
+    parts["scale"] *= 150
+    result = ("y", TensorType(shape, target, Quantization(0.1)))
+    op = QuantizedScale.create([value(shape, source), *weights(store, **parts)], [result])
+    check(runner, op, [x, *parts.values()], store, data.draw(st.integers(1, 3)))
+
+
+def test_scales_of_images_are_left_to_what_fills_the_lanes() -> None:
+    source, store = (UI8, 0), WeightStore()
+    parts = weights(store, **scales(np.random.default_rng(0), 3, 1))
+    op = QuantizedScale.create([value((1, 3, 224, 224), source), *parts], [("y", TensorType((1, 3, 224, 224), UI8, Quantization(0.1)))])
+    assert "few channels" in (QuantizedScaleKernel().supports(op) or "")
 
 
 @settings(max_examples=30, deadline=None)

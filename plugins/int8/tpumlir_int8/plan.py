@@ -15,7 +15,7 @@ from tpumlir_core.lowering import KEPT, retyped
 from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Target
 from tpumlir_core.precision import STORED, kind, storage_modes
 from tpumlir_core.storage_lowering import Storage
-from tpumlir_int8 import lookups, products
+from tpumlir_int8 import lookups, products, scaling
 from tpumlir_int8.bounds import UNBOUNDED, Bounds, bounds_of
 from tpumlir_int8.flat import narrowed
 from tpumlir_int8.functions import Steps, origin, steps_of
@@ -42,6 +42,8 @@ class Plan:
     """Of operations in 8 bits that are functions of one tensor: what leads to them from it."""
     tables: dict[Operation, Steps] = field(default_factory=dict)
     """Those that are looked up in a table of that tensor's numbers."""
+    scaled: set[Operation] = field(default_factory=set)
+    """Those that are no more than one requantization."""
     bounds: dict[Value, Bounds] = field(default_factory=dict)
     """What tensors cannot leave."""
 
@@ -83,6 +85,8 @@ def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
             for table in (plan.made, plan.quantized):
                 table.update(zip(operation.results, storages, strict=True))
             _tabulate(operation, plan, storages[0], target)
+            if scaling.can_be_lowered(operation) and _is_one_requantization(operation, plan, storages[0], target):
+                plan.scaled.add(operation)
             continue
         plan.modes[operation] = mode if mode not in (None, INT8) else floats[operation]
         _leave_float(operation, plan, options)
@@ -109,6 +113,12 @@ def _tabulate(operation: Operation, plan: Plan, result: Storage, target: Target)
     pays = len(steps) > 1 or kind(operation) in LOOKED_UP
     if pays and source is not None and target.supports(lookups.candidate(operation, source, result), INT8) is None:
         plan.tables[operation] = steps
+
+
+def _is_one_requantization(operation: Operation, plan: Plan, result: Storage, target: Target) -> bool:
+    """Whether the target scales channels so, of an operand that is not an image."""
+    source = plan.quantized.get(operation.input)
+    return source is not None and target.supports(scaling.candidate(operation, source, result), INT8) is None
 
 
 def _float_mode(target: Target) -> str:

@@ -20,6 +20,7 @@ from tpumlir_int8.lookups import lower_lookup
 from tpumlir_int8.plan import INT8, Plan, is_float_tensor, make_plan
 from tpumlir_int8.policy import PRODUCTS
 from tpumlir_int8.products import lower_product
+from tpumlir_int8.scaling import lower_scale
 
 
 class Int8Quantizer(Quantizer):
@@ -59,6 +60,9 @@ def _lower_quantized(operation: Operation, plan: Plan, module: Module, lowering:
     if operation in plan.tables:
         steps = plan.tables[operation]
         lower_lookup(steps, plan.quantized[origin(operation.output, plan.runs)], results[0], lowering)
+        return
+    if operation in plan.scaled:
+        lower_scale(operation, plan.quantized[operation.input], results[0], module.weights, lowering)
         return
     operands = [plan.wanted(operation, i) for i in range(len(operation.operands))]
     lowering.add(operation, lowered_class(operation), operands, results)

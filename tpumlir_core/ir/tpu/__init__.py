@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tpumlir_core.ir import top as _top  # noqa: F401  (declares the Top operations)
 from tpumlir_core.ir.operation import Operation, op, operation_class, registered_operations
-from tpumlir_core.ir.tpu.quantized import Lookup, QuantizedConv, QuantizedMatMul, requantize
+from tpumlir_core.ir.tpu.quantized import Lookup, QuantizedConv, QuantizedMatMul, QuantizedScale, requantize
 
 _SHARED = {"top.Input", "top.Weight"}  # stay Top operations after lowering
 
@@ -33,4 +33,4 @@ def lowered_class(source: Operation) -> type[Operation]:
     assert found is not None, source.opcode
     return found
 
-__all__ = ["Lookup", "QuantizedConv", "QuantizedMatMul", "lowered_class", "requantize"]
+__all__ = ["Lookup", "QuantizedConv", "QuantizedMatMul", "QuantizedScale", "lowered_class", "requantize"]

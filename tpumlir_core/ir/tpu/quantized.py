@@ -15,6 +15,7 @@ import numpy as np
 
 from tpumlir_core.ir.operation import Array, Operation, op
 from tpumlir_core.ir.top.convolution import Conv, MatMul
+from tpumlir_core.ir.top.normalization import Scale
 from tpumlir_core.ir.top.support import array, present
 from tpumlir_core.ir.types import ElementType, TensorType
 
@@ -71,6 +72,18 @@ class QuantizedMatMul(MatMul):
         exact = _exact_type(right, -2 if self.right_transpose and right.ndim > 1 else -1)
         sums = self.product(left.astype(exact), right.astype(exact))
         return [requantize(sums, scale, offset, self.output.type.element)]
+
+
+@op("tpu.QuantizedScale", "input,scale,offset")
+class QuantizedScale(Scale):
+    """Each channel of 8-bit numbers requantized by its own ``scale`` and ``offset``."""
+
+    stored = True
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array]:
+        values, scale, offset = (array(inputs, position) for position in range(3))
+        axes = (-1, *(1,) * (values.ndim - 2))
+        return [requantize(values, scale.reshape(axes), offset.reshape(axes), self.output.type.element)]
 
 
 @op("tpu.Lookup", "input,table")

@@ -11,8 +11,8 @@ from tpumlir_sophgo.widening import Widened
 
 FAMILIES = (
     "activation", "arg", "binary", "channel", "compare", "convolution", "deconvolution", "group_norm", "interp", "lookup", "lrn",
-    "matmul", "movement", "normalization", "permutation", "pooling", "power", "quantized_products", "quantized_matmul", "reduce",
-    "relocation", "select", "softmax", "unary",
+    "matmul", "movement", "normalization", "permutation", "pooling", "power", "quantized_products", "quantized_matmul",
+    "quantized_scale", "reduce", "relocation", "select", "softmax", "unary",
 )
 
 
