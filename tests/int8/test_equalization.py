@@ -51,6 +51,18 @@ def convolutions(**first: Any) -> Module:
     return net.module(net.add(top.Conv.create(operands, ["y"], **CONV)))
 
 
+def depthwise(multiplier: int = 1) -> Module:
+    """relu(conv(x)), of which each channel has a filter of its own."""
+    net = Network((1, 4, 5, 5))
+    filters = random.standard_normal((6, 4, 1, 1)) * SIZES.reshape(-1, 1, 1, 1)
+    operands = [net.x, net.weight("f1", filters), net.weight("b1", 0.1 * SIZES.reshape(1, -1, 1, 1))]
+    between = net.add(top.Conv.create(operands, ["t"], **CONV, do_relu=True))
+    own = random.standard_normal((6 * multiplier, 1, 3, 3)) / np.repeat(SIZES, multiplier).reshape(-1, 1, 1, 1)
+    operands = [between, net.weight("f2", own), net.weight("b2", random.standard_normal((1, 6 * multiplier, 1, 1)))]
+    window = {"kernel_shape": (3, 3), "strides": (1, 1), "pads": (1, 1, 1, 1)}
+    return net.module(net.add(top.Conv.create(operands, ["y"], **window, group=6)))
+
+
 def transformer() -> Module:
     """Two matrix products of one normalized tensor, as queries and keys are."""
     net = Network((2, 3, 6))
@@ -75,7 +87,7 @@ def run(module: Module, inputs: Sequence[Array]) -> list[dict[str, Array]]:
     return [NumpyInterpreter().run(module, {"x": array}) for array in inputs]
 
 
-@pytest.mark.parametrize("make", [convolutions, transformer, products])
+@pytest.mark.parametrize("make", [convolutions, depthwise, transformer, products])
 def test_it_computes_the_same_and_errs_less(make: Any) -> None:
     module = make()
     inputs = [random.standard_normal(module.function.operations[0].output.shape).astype(np.float32) for _ in range(3)]
@@ -115,7 +127,11 @@ def names(module: Module) -> list[str]:
 
 
 def test_where_channels_can_be_scaled() -> None:
-    assert [names(make()) for make in (convolutions, transformer, products)] == [["t"]] * 3
+    assert [names(make()) for make in (convolutions, depthwise, transformer, products)] == [["t"]] * 4
+
+
+def test_not_where_channels_have_several_filters() -> None:
+    assert names(depthwise(2)) == []
 
 
 def test_not_through_a_bounded_activation() -> None:

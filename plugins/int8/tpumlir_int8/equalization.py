@@ -23,6 +23,8 @@ from tpumlir_int8.tuning import Tensors, products_by_operand, result_errors, see
 Calibrate = Callable[[Sequence[Tensors]], Mapping[str, CalibratedRange]]
 EXPONENTS = (0.25, 0.5, 0.75)
 """The ``a`` that are tried."""
+DEPTHWISE = (1.0,)
+"""The same where weights of each channel have a scale of their own anyway, so that they lose nothing."""
 _GAIN = 0.99
 """Of the error before may be left, or nothing is changed."""
 _LEAST = 1e-5
@@ -61,7 +63,7 @@ def _equalize_one(
     before = {weight.name: module.weights[weight.name] for weight, _ in (*place.divided, *place.multiplied)}
     least = _GAIN * _error(place, module, ranges[name], seen_and_held(samples)[1], interpreter)
     best = ranges, samples, before
-    for exponent in EXPONENTS:
+    for exponent in DEPTHWISE if all(map(_is_depthwise, place.takers)) else EXPONENTS:
         scales = _scales(place, before, seen, exponent)
         weights = _scaled_weights(place, before, scales)
         tensors: list[Tensors] = [{**sample, name: sample[name] / _along(scales, place.axis, sample[name].ndim)} for sample in samples]
@@ -153,10 +155,17 @@ def _taken_by(operation: Any, axis: int) -> tuple[Value, int] | None:
     weight: Value = operation.operands[1]
     if not _own(weight):
         return None
+    if kind(operation) == "Conv" and _is_depthwise(operation):
+        return (weight, 0) if axis == 1 else None
     if kind(operation) == "Conv":
         return (weight, 1) if axis == 1 and operation.group == 1 else None
     fits = _plain_matmul(operation) and axis == len(operation.input.shape) - 1
     return (weight, 1 if operation.right_transpose else 0) if fits else None
+
+
+def _is_depthwise(operation: Any) -> bool:
+    """Whether each channel of the operand has a filter of its own, and one result."""
+    return kind(operation) == "Conv" and 1 < operation.group == operation.input.shape[1] == operation.output.shape[1]
 
 
 def _plain_matmul(operation: Any) -> bool:
