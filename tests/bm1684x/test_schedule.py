@@ -54,6 +54,17 @@ def test_a_long_function_of_few_channels_takes_all_lanes(machine: Machine, side:
     assert {c.values["res0_c"] for c in functions} == ({64} if spread else {1})
 
 
+def test_what_goes_over_all_lanes_at_last_does_not_cut_the_rest_in_two(machine: Machine) -> None:
+    b = Builder()
+    x = conv(b, b.input(1, 3, 160, 160), 8, 3)
+    y = b.op("AddConst", b.op("Reshape", b.op("Sigmoid", conv(b, x, 1, 3, relu=False)), shape=(160, 160)), const_val=1.0)
+    short = b.op("Sigmoid", conv(b, x, 64, 1, stride=8))
+    z = conv(b, short, 2, 3)
+    names = [node.op.opcode for node in Graph(b.module(y, z), Bm1684xTarget().kernels()).nodes]
+    assert names == ["tpu.Conv", "tpu.Conv", "tpu.Conv", "tpu.Sigmoid", "tpu.Conv", "tpu.Sigmoid", "tpu.AddConst"]
+    b.check(machine, y, z, tolerance=2e-5)
+
+
 def test_values_with_users_of_different_rows(machine: Machine) -> None:
     b = Builder()
     x = b.input(2, 70, 150, 40)

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from tpumlir_core.errors import UnsupportedError
 from tpumlir_core.ir import Module, Operation, Value, WeightStore
 from tpumlir_sophgo.arch import align
-from tpumlir_sophgo.kernel import GlobalKernel, Kernel, KernelRegistry, Views
+from tpumlir_sophgo.kernel import GlobalKernel, Kernel, KernelRegistry, Views, default_view
 from tpumlir_sophgo.tensor import Box, Shape4
 from tpumlir_sophgo.widening import widens
+
+RETURN = "func.return"
+"""What takes the outputs of a network."""
 
 # Operations that only rename the bytes of their operand: no kernel, the result is the operand's storage.
 RENAMING = frozenset({"tpu.Reshape", "tpu.Flatten", "tpu.Squeeze", "tpu.Unsqueeze", "tpu.View"})
@@ -79,7 +82,11 @@ class Node:
 
 
 class Graph:
-    """Nodes in order and, per storage root, who makes and who uses it."""
+    """Nodes in order and, per storage root, who makes and who uses it.
+
+    The order is the module's, but for what is done to an output last and cannot go on where its operand lies (a long function of
+    few channels goes over all lanes): at its place it would cut in two what is around it, at the end it does not.
+    """
 
     def __init__(self, module: Module, registry: KernelRegistry) -> None:
         self.module = module
@@ -89,17 +96,26 @@ class Graph:
         self.maker: dict[Value, int] = {}
         self.users: dict[Value, list[int]] = {}
         unsupported: list[str] = []
+        tails = _tails(module)
+        last: list[tuple[Operation, Kernel | GlobalKernel | str]] = []
+        apart: set[Value] = set()
         for op in module.function.operations:
             if op.opcode in RENAMING:
                 self._root[op.output] = self.root(op.input)
             elif op.opcode not in ("top.Input", "top.Weight"):
-                self._add(op, registry, unsupported)
+                kernel = choose_kernel(op, registry)
+                if any(self.root(v) in apart for v in op.operands if v is not None) or (op in tails and _stands_apart(op, kernel)):
+                    apart.update(op.results)
+                    last.append((op, kernel))
+                else:
+                    self._add(op, kernel, unsupported)
+        for op, kernel in last:
+            self._add(op, kernel, unsupported)
         if unsupported:
             raise UnsupportedError("no kernel for", tuple(unsupported))
         self.outputs = dict.fromkeys(self.root(v) for v in module.function.outputs)
 
-    def _add(self, op: Operation, registry: KernelRegistry, unsupported: list[str]) -> None:
-        kernel = choose_kernel(op, registry)
+    def _add(self, op: Operation, kernel: Kernel | GlobalKernel | str, unsupported: list[str]) -> None:
         if isinstance(kernel, str):
             unsupported.append(f"{op.name} ({op.opcode}): {kernel}")
             return
@@ -123,6 +139,27 @@ class Graph:
         """Whether the storage is read by a node after ``index``, or is an output of the network."""
         root = self.root(value)
         return root in self.outputs or any(user > index for user in self.users.get(root, ())[-1:])
+
+
+def _tails(module: Module) -> set[Operation]:
+    """Operations of one tensor, element by element, of which only others like that, and outputs, are made."""
+    found: set[Operation] = set()
+    for op in reversed(module.function.operations):
+        users = [user for result in op.results for user, _ in result.uses]
+        source = op.operands[0] if len(op.operands) == len(op.results) == 1 else None
+        alike = source is not None and source.type.elements == op.output.type.elements
+        if alike and users and all(user.opcode == RETURN or user in found for user in users):
+            found.add(op)
+    return found
+
+
+def _stands_apart(op: Operation, kernel: Kernel | GlobalKernel | str) -> bool:
+    """Whether a local kernel does not take the operand of an operation as it usually lies in the lanes."""
+    if not isinstance(kernel, Kernel):
+        return False
+    usual = default_view(op.input.shape)
+    views = kernel.views(op, [usual])
+    return views is not None and views.operands[0] != usual
 
 
 def choose_kernel(op: Operation, registry: KernelRegistry) -> Kernel | GlobalKernel | str:
