@@ -103,7 +103,8 @@ def test_depthwise(runner: Any, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_few_channels_are_folded(runner: Any, source: tuple[ElementType, int], pieces: int) -> None:
+@pytest.mark.parametrize("loose", [False, True])
+def test_few_channels_are_folded(runner: Any, source: tuple[ElementType, int], pieces: int, loose: bool) -> None:
     random = np.random.default_rng(3)
     store, x = WeightStore(), numbers(random, (2, 3, 37, 41), source[0])
     parts = {"filter": random.integers(-127, 128, (70, 3, 7, 5)).astype(np.int8), **scales(random, 70, 105)}
@@ -112,7 +113,7 @@ def test_few_channels_are_folded(runner: Any, source: tuple[ElementType, int], p
         kernel_shape=(7, 5), strides=(2, 2), pads=(3, 2, 3, 2),
     )
     assert quantized_folding.pays(op)
-    check(runner, op, [x, *parts.values()], store, pieces)
+    check(runner, op, [x, *parts.values()], store, pieces, loose)
 
 
 @settings(max_examples=30, deadline=None)

@@ -52,8 +52,9 @@ def _raise(operation: Operation, ranges: Ranges) -> None:
     near = [
         ranges[value.name] for value in operation.operands
         if value is not None and len(value.uses) > 1 and _known(value, ranges) and _alike(ranges[value.name], result)
+        and ranges[value.name].threshold <= NEAR * result.threshold
     ]
-    threshold = max((one.threshold for one in (*near, result) if one.threshold <= NEAR * result.threshold), default=result.threshold)
+    threshold = max(one.threshold for one in (*near, result))
     if result.low >= 0:
         low, high = 0.0, threshold  # as activations say their ranges
     elif threshold > result.threshold:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tpumlir_sophgo.arch import align
 
-_LEAST_ROW = 4  # bytes
+_OPEN = 8  # blocks of rows between which there may be room
 
 
 @dataclass
@@ -35,7 +35,6 @@ class ConstantPool:
             self.image += bytes(-len(raw) % self.unit)
         return offset
 
-
     def add_rows(self, rows: np.ndarray[Any, np.dtype[np.uint8]], stride: int) -> int:
         """The offset of the first of some rows, of which each next one lies ``stride`` bytes on; those of others lie between them."""
         if stride == rows.shape[1]:
@@ -52,13 +51,12 @@ class ConstantPool:
         if block is None:
             block = _Block(len(self.image), count)
             blocks.append(block)
+            del blocks[:-_OPEN]
             self.image += bytes(count * stride)
         at = block.start + block.used
         for index, row in enumerate(rows):
             self.image[at + index * stride : at + index * stride + length] = row.tobytes()
         block.used += length
-        if block.used > stride - _LEAST_ROW:
-            blocks.remove(block)
         return at
 
 
