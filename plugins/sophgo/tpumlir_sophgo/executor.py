@@ -1,8 +1,8 @@
 """Running a Tpu module on the host with the chips' arithmetic, operation by operation.
 
 Quantized products are exact in integers. Everything else is done as the chips do it: operands converted to F32, the operation in
-F32, results converted to what is stored. Functions that a chip approximates (exponentials and what is made of them) are
-calculated exactly here, so that their results may differ in the last bit.
+F32, results converted to what is stored; in 16 bits more than results is rounded (``narrow``). Functions that a chip approximates
+(exponentials and what is made of them) are calculated exactly here, so that their results may differ in the last bit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tpumlir_core.ir import Array, ElementType, Module, Operation, Value
 from tpumlir_core.ir.storage import to_real, to_stored
 from tpumlir_core.ir.top import Input, Weight
 from tpumlir_core.plugins.extension_points import Executor
+from tpumlir_sophgo.narrow import evaluate_narrow
 
 
 class SophgoExecutor(Executor):
@@ -64,4 +65,6 @@ def _execute(module: Module, operation: Operation, arrays: Mapping[Value, Array]
     if operation.stored:
         return operation.evaluate(operands)
     real = [None if v is None or a is None else to_real(a, v.type) for v, a in zip(operation.operands, operands, strict=True)]
-    return [to_stored(array, value.type) for value, array in zip(operation.results, operation.evaluate(real), strict=True)]
+    found = evaluate_narrow(operation, real)
+    results = operation.evaluate(real) if found is None else found
+    return [to_stored(array, value.type) for value, array in zip(operation.results, results, strict=True)]
