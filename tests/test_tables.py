@@ -125,6 +125,14 @@ def test_means_of_channels_are_comments_to_others(tmp_path: Path) -> None:
     assert [line for line in (tmp_path / "t").read_text().splitlines() if "0.25" in line] == ["#means 3 a b 0.25 -3.5e-07 120"]
 
 
+def test_many_means_take_several_lines(tmp_path: Path) -> None:
+    """TPU-MLIR does not survive a very long one."""
+    ranges = {name: CalibratedRange(1.0, 0.0, 1.0, means=tuple(range(count))) for name, count in (("a", 25088), ("b c", 129))}
+    write_calibration_table(tmp_path / "t", ranges, TableOrigin("net", "max", 1))
+    assert read_calibration_table(tmp_path / "t") == ranges
+    assert max(map(len, (tmp_path / "t").read_text().splitlines())) < 2000
+
+
 @pytest.mark.parametrize("line", ["#means 3 x 1 2", "#means x 1 2", "#means -1 x 1", "#means 1 x nan", "#means 1 x one", "#means 2"])
 def test_damaged_means(line: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 2"):

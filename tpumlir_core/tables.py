@@ -17,7 +17,10 @@ _FORMAT = "1.0"
 _SECTIONS = ("#asym_op", "#int4_th")
 """Comments behind which a calibration table has other things than ranges: names of operations, ranges for 4 bits."""
 _MEANS = "#means"
-"""Begins a line with the means of a tensor's channels, which is a comment to others: how many, the tensor's name, the means."""
+"""Begins a line with the means of a tensor's channels, which is a comment to others: how many, the tensor's name, the means. Lines of
+the same tensor follow each other."""
+_IN_A_LINE = 128
+"""Means; TPU-MLIR 1.30.2 ends with a segmentation fault on a comment of 100 kB."""
 _LOSS = "#loss"
 """Begins a line with what 8 bits lose of a tensor: its name, the loss."""
 _DIGITS = 8
@@ -47,7 +50,8 @@ def read_calibration_table(path: Path) -> dict[str, CalibratedRange]:
         if line.startswith(_SECTIONS):
             break
         if line.startswith(f"{_MEANS} "):
-            means.update([_read_means(path, number, line)])
+            name, more = _read_means(path, number, line)
+            means[name] = means.get(name, ()) + more
         if line.startswith(f"{_LOSS} "):
             losses.update([_read_loss(path, number, line)])
         if line.startswith("#"):
@@ -90,7 +94,7 @@ def write_calibration_table(path: Path, ranges: Mapping[str, CalibratedRange], o
         "###",
         "# op_name    threshold    min    max",
         *(f"{name} {_number(found.threshold)} {_number(found.low)} {_number(found.high)}" for name, found in ranges.items()),
-        *(_means(name, found.means) for name, found in ranges.items() if found.means),
+        *(line for name, found in ranges.items() for line in _means(name, found.means)),
         *(f"{_LOSS} {name} {found.loss:.4g}" for name, found in ranges.items() if found.loss),
     ]
     write_bytes(path, ("\n".join(lines) + "\n").encode())
@@ -126,8 +130,10 @@ def _range(path: Path, number: int, line: str) -> tuple[str, CalibratedRange]:
     return name, CalibratedRange(threshold, low, high)
 
 
-def _means(name: str, means: tuple[float, ...]) -> str:
-    return f"{_MEANS} {len(means)} {name} {' '.join(f'{mean:.6g}' for mean in means)}"
+def _means(name: str, means: tuple[float, ...]) -> list[str]:
+    """Several lines where there are many."""
+    parts = [means[start : start + _IN_A_LINE] for start in range(0, len(means), _IN_A_LINE)]
+    return [f"{_MEANS} {len(part)} {name} {' '.join(f'{mean:.6g}' for mean in part)}" for part in parts]
 
 
 def _read_means(path: Path, number: int, line: str) -> tuple[str, tuple[float, ...]]:

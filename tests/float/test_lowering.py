@@ -115,7 +115,7 @@ def test_the_executor_rounds_where_it_stores(mode: str, least: float) -> None:
     wanted: Array = NumpyInterpreter().run(module, graph.inputs)[module.function.outputs[0].name]
     lowered = lower(module, mode)
     arrays = SophgoExecutor().run(lowered, graph.inputs)
-    found = arrays[lowered.function.outputs[0].name]
+    found = arrays[lowered.function.outputs[0].name].astype(np.float64)
     cosine = float((found.ravel() @ wanted.ravel()) / np.linalg.norm(found) / np.linalg.norm(wanted))
     assert least < cosine < 1
     conv = by_kind(lowered)["Conv"]

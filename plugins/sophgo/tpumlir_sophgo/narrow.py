@@ -39,7 +39,9 @@ def evaluate_narrow(operation: Operation, operands: Sequence[Array | None]) -> l
         return None
     assert element is not None
     rounded = _rounding(element)
-    name = operation.opcode.partition(".")[2]
+    dialect, _, name = operation.opcode.partition(".")
+    if dialect not in ("tpu", "top"):  # a custom operator may be called what those are
+        return None
     if name in _STEPS:
         return _STEPS[name](operation, operands, rounded) if _representable(operation, element) else None
     if name in _CONSTANT:
