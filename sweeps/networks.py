@@ -1,7 +1,7 @@
 """Whole networks, from their files to the emulator, compared with onnxruntime: `python -m sweeps.networks [--mode M] [NAME...]`.
 
-A NAME is a part of a network's name. In INT8 a network is calibrated on the very inputs that it runs on, as `tpumlir calibrate`
-does unless told otherwise. Each network is compiled by the command, in a process of its own, whose processor time and peak memory are the
+A NAME is a part of a network's name. In INT8 a network is calibrated on the very inputs that it runs on, as `tpumlir calibrate
+--method max` does: of those nothing is to be cut off. Each network is compiled by the command, in a process of its own, whose processor time and peak memory are the
 figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs.
 """
 
@@ -110,7 +110,7 @@ def calibrated(network: Network, source: Path, table: Path) -> Path:
     module = api.transform(source, options=ImportOptions(input_shapes=(network.shape,)), session=session)
     name = next(op.name for op in module.function.operations if op.opcode == "top.Input")
     samples = [{name: draw(network.shape, np.random.default_rng(SEED))} for draw in network.inputs.values()]
-    wanted = Calibration(samples)
+    wanted = Calibration(samples, method="max")
     write_calibration_table(table, api.calibrate(module, wanted, session=session), TableOrigin(network.name, wanted.method, len(samples)))
     return table
 
