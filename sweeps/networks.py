@@ -1,8 +1,8 @@
 """Whole networks, from their files to the emulator, compared with onnxruntime: `python -m sweeps.networks [--mode M] [NAME...]`.
 
 A NAME is a part of a network's name. In INT8 a network is calibrated on the very inputs that it runs on, as `tpumlir calibrate
---method max` does: of those nothing is to be cut off. Each network is compiled by the command, in a process of its own, whose processor time and peak memory are the
-figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs.
+--method max` does: of those nothing is to be cut off. Each network is compiled by the command, in a process of its own, whose
+processor time and peak memory are the figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs.
 """
 
 from __future__ import annotations
