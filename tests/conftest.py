@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -56,6 +57,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     yield Site(folder)
     for name in [n for n, module in sys.modules.items() if (getattr(module, "__file__", None) or "").startswith(str(folder))]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def machine() -> Any:
+    """The emulator of the BM1684X, one a process; tests are skipped where it has not been fetched."""
+    from tpumlir_bm1684x.chip import arch
+    from tpumlir_core.errors import InputError
+    from tpumlir_sophgo.testing.cmodel import Machine
+
+    try:
+        return Machine(arch())
+    except InputError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(autouse=True, scope="session")

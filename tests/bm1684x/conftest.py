@@ -14,7 +14,6 @@ from tests.bm1684x.bare import narrow, wide
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels import registry
-from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Array, ElementType, Operation, TensorType, Value, WeightStore, tpu
 from tpumlir_core.ir.operation import operation_class
 from tpumlir_core.ir.top import Input, Weight
@@ -125,15 +124,6 @@ def even(kernel: Kernel, op: Operation, views: Views, pieces: int) -> list[int |
     if sizes[1] is not None:
         sizes[1] = -(-sizes[1] // lanes) * lanes
     return sizes
-
-
-@pytest.fixture(scope="session")
-def machine() -> Machine:
-    """The emulator, one a process; tests are skipped where it has not been fetched."""
-    try:
-        return Machine(arch())
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

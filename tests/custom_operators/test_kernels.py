@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tests.custom_operators.models import ABS_ADD, session_of
 from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core.custom import Operator
-from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Function, Module, Operation, TensorType, WeightStore
 from tpumlir_core.ir.top import Input, Weight
 from tpumlir_sophgo.testing.cmodel import Machine
@@ -26,14 +25,6 @@ def broadcasting(draw: st.DrawFn) -> tuple[Shape, Shape]:
     shape = tuple(draw(size) for size in sizes[: draw(st.integers(1, 4))])
     kept = tuple(size if draw(st.booleans()) else 1 for size in shape)
     return shape, kept[draw(st.integers(0, len(kept) - 1)) :]
-
-
-@pytest.fixture(scope="module")
-def machine() -> Machine:
-    try:
-        return Machine(Bm1684xTarget().chip().arch)
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.int8.test_quantizer import lower, opcodes, ranges
 from tests.passes.conftest import Graph
-from tpumlir_core.ir import Module, Operation, Value, top
+from tpumlir_core.ir import Module, Value, top
 from tpumlir_core.ir.storage import to_real
 from tpumlir_core.plugins.extension_points import CalibratedRange
 from tpumlir_int8.bounds import Bounds
@@ -31,9 +31,14 @@ def conv(graph: Graph, x: Value, filters: int, size: float = 1.0, **attributes: 
     return graph.op(top.Conv, x, graph.random(filters, x.shape[1], 1, 1, low=-size, high=size), None, **{**POINT, **attributes})
 
 
-def casts(module: Module, of: Value) -> list[Operation]:
+def found_in(module: Module, opcode: str) -> list[Any]:
+    """The operations of one kind."""
+    return [op for op in module.function.operations if op.opcode == opcode]
+
+
+def casts(module: Module, of: Value) -> list[Any]:
     """Conversions of one tensor."""
-    return [op for op in module.function.operations if op.opcode == "tpu.Cast" and op.operands[0].name == of.name]  # type: ignore[union-attr]
+    return [op for op in found_in(module, "tpu.Cast") if op.input.name == of.name]
 
 
 def dense_block(graph: Graph) -> tuple[Module, list[Value]]:
@@ -55,7 +60,7 @@ def test_a_chain_of_concatenations_converts_nothing(graph: Graph) -> None:
         table[link.name] = replace(table[link.name], threshold=table[link.name].threshold * shorter)
     lowered = lower(module, table)
     assert sum(bool(casts(lowered, value)) for value in links) <= 1  # the last is only read
-    assert len({op.output.type.quantization.scale for op in lowered.function.operations if op.opcode == "tpu.Concat"}) == 1  # type: ignore[union-attr]
+    assert len({op.output.type.quantization.scale for op in found_in(lowered, "tpu.Concat")}) == 1
     run, types = SophgoExecutor().run(lowered, graph.inputs), {v.name: v.type for v in lowered.function.values()}
     last = links[-1].name
     error = np.linalg.norm(to_real(run[last], types[last]) - wanted[last])

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.passes.conftest import Graph
-from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.custom import ElementwiseKernel
 from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core.custom import Operator, operator
@@ -33,15 +32,6 @@ from tpumlir_sophgo.testing.cmodel import Machine
 from tpumlir_sophgo.testing.programs import run_module
 
 SI8, UI8 = ElementType.SI8, ElementType.UI8
-
-
-@pytest.fixture(scope="module")
-def machine() -> Machine:
-    """The emulator; tests are skipped where it has not been fetched."""
-    try:
-        return Machine(arch())
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture

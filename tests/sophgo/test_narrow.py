@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from tests.passes.conftest import Graph
-from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core import api
-from tpumlir_core.errors import InputError
 from tpumlir_core.ir import Value, top
 from tpumlir_core.ir.storage import to_real
 from tpumlir_core.stages import Session
@@ -44,15 +42,6 @@ SUMS: dict[str, Build] = {
     "transposed": lambda g: g.op(top.Deconv, g.input(2, 30, 9, 7), g.random(20, 30, 3, 3), g.random(20), **WINDOW),
     "product": lambda g: g.op(top.MatMul, g.input(2, 9, 30), g.random(30, 20), None),
 }
-
-
-@pytest.fixture(scope="module")
-def machine() -> Machine:
-    """The emulator; tests are skipped where it has not been fetched."""
-    try:
-        return Machine(arch())
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("mode", ["F16", "BF16"])

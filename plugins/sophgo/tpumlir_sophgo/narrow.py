@@ -8,7 +8,7 @@ Sums of products are F32 and rounded once; their order is the instruction's own,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,11 @@ from tpumlir_core.ir import Array, ElementType, Operation, TensorType
 from tpumlir_core.ir.storage import to_real, to_stored
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.lowering import retyped
+from tpumlir_core.precision import LARGEST_F16
 
 NARROW = frozenset({ElementType.F16, ElementType.BF16})
-LARGEST, LEAST = 65504.0, 2.0**-14
-"""The largest finite and the least normal F16 number: constants beyond are left to F32."""
+LEAST_F16 = 2.0**-14
+"""The least normal number: constants below are left to F32, as are those beyond the largest."""
 
 Round = Callable[[Array], Array]
 _FILTERED = frozenset({"Conv", "Deconv"})
@@ -43,9 +44,9 @@ def evaluate_narrow(operation: Operation, operands: Sequence[Array | None]) -> l
     if dialect not in ("tpu", "top"):  # a custom operator may be called what those are
         return None
     if name in _STEPS:
-        return _STEPS[name](operation, operands, rounded) if _representable(operation, element) else None
+        return _STEPS[name](operation, operands, rounded) if representable(constants_of(operation), element) else None
     if name in _CONSTANT:
-        return _of_constant(operation, operands, rounded) if _representable(operation, element) else None
+        return _of_constant(operation, operands, rounded) if representable(constants_of(operation), element) else None
     which = _rounded_operands(operation, name)
     if not which:
         return None
@@ -56,17 +57,28 @@ def _rounding(element: ElementType) -> Round:
     def rounded(array: Array) -> Array:
         real = np.asarray(array, np.float32)
         if element is ElementType.F16:
-            real = np.where(np.isfinite(real), np.clip(real, -LARGEST, LARGEST), real).astype(np.float32)
+            real = np.where(np.isfinite(real), np.clip(real, -LARGEST_F16, LARGEST_F16), real).astype(np.float32)
         type_ = TensorType(real.shape, element)
         return to_real(to_stored(real, type_), type_)
 
     return rounded
 
 
-def _representable(operation: Any, element: ElementType) -> bool:
-    """Whether 16 bits hold the constants of an operation well enough."""
-    values = [getattr(operation, name, 0.0) for name in ("const_val", "alpha", "beta")]
-    return element is not ElementType.F16 or all(v == 0 or LEAST <= abs(v) <= LARGEST for v in values if math.isfinite(v))
+def representable(values: Iterable[float], element: ElementType) -> bool:
+    """Whether constants lose no more than a rounding in ``element``; finite ones beyond its normal numbers do."""
+    return element is not ElementType.F16 or all(v == 0 or LEAST_F16 <= abs(v) <= LARGEST_F16 for v in values if math.isfinite(v))
+
+
+def constants_of(operation: Any) -> list[float]:
+    """The numbers among an operation's attributes that it calculates with."""
+    return [getattr(operation, name, 0.0) for name in ("const_val", "alpha", "beta")]
+
+
+def varies_by_channel(shape: Sequence[int], result: Sequence[int]) -> bool:
+    """Whether a tensor that is broadcast to ``result`` varies along its axis 1 (its only axis, where it has one) at most."""
+    full = [1] * (len(result) - len(shape)) + list(shape)
+    axis = 1 if len(result) > 1 else 0
+    return all(size == 1 for i, size in enumerate(full) if i != axis)
 
 
 def _rounded_operands(operation: Any, name: str) -> list[int]:
@@ -76,16 +88,8 @@ def _rounded_operands(operation: Any, name: str) -> list[int]:
         return [] if operation.group == operation.input.shape[1] == operation.output.shape[1] > 1 else [i for i in weights if i == 1]
     if name == "MatMul":
         return [i for i in weights if i == 1]
-    return [i for i in weights if _by_channel(operation, i)] if name in _BINARY else []
-
-
-def _by_channel(operation: Operation, position: int) -> bool:
-    """Whether a weight varies along the channels of the result at most."""
-    value, result = operation.operands[position], operation.results[0].shape
-    assert value is not None
-    full = [1] * (len(result) - len(value.shape)) + list(value.shape)
-    axis = 1 if len(result) > 1 else 0
-    return all(size == 1 for i, size in enumerate(full) if i != axis)
+    result = operation.output.shape
+    return [i for i in weights if varies_by_channel(operation.operands[i].shape, result)] if name in _BINARY else []
 
 
 def _of_constant(operation: Operation, operands: Sequence[Array | None], rounded: Round) -> list[Array]:

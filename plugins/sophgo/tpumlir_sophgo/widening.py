@@ -35,9 +35,9 @@ class Widened(Kernel):
     def __init__(self, arch: Arch, kernel: Kernel, op: Operation) -> None:
         self._arch = arch
         self._inner = kernel
-        self._twin = retyped(op, _as_f32)
+        self._twin: Any = retyped(op, _as_f32)
         if _saturation_rectifies(op):
-            self._twin.do_relu = False  # type: ignore[attr-defined]
+            self._twin.do_relu = False
 
     def takes(self, op: Operation) -> bool:
         return True

@@ -14,13 +14,14 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.broadcasting import broadcast_views
 from tpumlir_core.ir import Array, ElementType, Operation, Value, WeightStore, to_bfloat16
+from tpumlir_core.precision import LARGEST_F16
 from tpumlir_sophgo.arch import align, ceil_div
 from tpumlir_sophgo.kernel import FLOAT32, Kernel, LaneImage, Tile, Views
+from tpumlir_sophgo.narrow import constants_of, representable, varies_by_channel
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 F32 = ElementType.F32
 MOST_ROWS = 4096  # that a tensor is cut into
-LARGEST_F16, LEAST_F16 = 65504.0, 2.0**-14  # the largest finite and the least normal number
 TABLE_BYTES = 64  # a lane's bytes for the coefficients of one polynomial (at most 16)
 
 
@@ -31,11 +32,6 @@ def stored(values: Array, element: ElementType) -> Array:
     if element is ElementType.F16:
         return np.clip(values, -LARGEST_F16, LARGEST_F16).astype(np.float16)
     return values.astype(np.float32, copy=False)
-
-
-def representable(values: Iterable[float], element: ElementType) -> bool:
-    """Whether constants lose no more than a rounding in ``element``; finite ones beyond its normal numbers do."""
-    return element is not ElementType.F16 or all(v == 0 or LEAST_F16 <= abs(v) <= LARGEST_F16 for v in values if math.isfinite(v))
 
 
 class Scratch:
@@ -157,7 +153,7 @@ class ElementwiseKernel(Kernel):
 
     def numbers(self, op: Any) -> Iterable[float]:
         """The constants that its instructions get from an operation's attributes."""
-        return [getattr(op, name, 0.0) for name in ("const_val", "alpha", "beta")]
+        return constants_of(op)
 
     def supports(self, op: Operation) -> str | None:
         if broadcast_views(_shapes(op), op.output.shape, (), self.constant_operands(op)) is None:
@@ -181,7 +177,7 @@ class ElementwiseKernel(Kernel):
     def constant_operands(self, op: Operation) -> frozenset[int]:
         """Weights that vary at most along the result's axis 1 (its only axis, where it has one)."""
         result = op.output.shape
-        return frozenset(i for i, v in enumerate(op.operands) if v is not None and is_weight(v) and _per_channel(v.shape, result))
+        return frozenset(i for i, v in enumerate(op.operands) if v is not None and is_weight(v) and varies_by_channel(v.shape, result))
 
     def constants(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         images = []
@@ -317,12 +313,6 @@ def _has_relu(op: Any) -> bool:
 
 def _shapes(op: Operation) -> list[tuple[int, ...] | None]:
     return [None if v is None else v.shape for v in op.operands]
-
-
-def _per_channel(shape: Sequence[int], result: Sequence[int]) -> bool:
-    full = [1] * (len(result) - len(shape)) + list(shape)
-    axis = 1 if len(result) > 1 else 0
-    return all(d == 1 for i, d in enumerate(full) if i != axis)
 
 
 def _image_bytes(value: Value, channels: int, element: ElementType) -> int:
