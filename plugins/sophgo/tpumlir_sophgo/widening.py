@@ -35,9 +35,10 @@ class Widened(Kernel):
     def __init__(self, arch: Arch, kernel: Kernel, op: Operation) -> None:
         self._arch = arch
         self._inner = kernel
-        self._twin: Any = retyped(op, _as_f32)
+        twin: Any = retyped(op, _as_f32)
         if _saturation_rectifies(op):
-            self._twin.do_relu = False
+            twin.do_relu = False
+        self._twin: Operation = twin
 
     def takes(self, op: Operation) -> bool:
         return True
