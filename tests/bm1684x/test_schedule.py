@@ -9,6 +9,7 @@ from tests.bm1684x.modules import Builder, conv
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core.errors import UnsupportedError
+from tpumlir_core.ir import ElementType
 from tpumlir_sophgo.emitter import Engine
 from tpumlir_sophgo.schedule.graph import Graph
 from tpumlir_sophgo.schedule.program import Program
@@ -63,6 +64,20 @@ def test_what_goes_over_all_lanes_at_last_does_not_cut_the_rest_in_two(machine: 
     names = [node.op.opcode for node in Graph(b.module(y, z), Bm1684xTarget().kernels()).nodes]
     assert names == ["tpu.Conv", "tpu.Conv", "tpu.Conv", "tpu.Sigmoid", "tpu.Conv", "tpu.Sigmoid", "tpu.AddConst"]
     b.check(machine, y, z, tolerance=2e-5)
+
+
+@pytest.mark.parametrize(("batch", "channels", "inside"), [(1, 1000, False), (3, 67, False), (2, 200, True), (5, 1, False)])
+@pytest.mark.parametrize("element", [ElementType.F32, ElementType.F16])
+def test_one_element_a_lane_is_stored_in_rows(machine: Machine, batch: int, channels: int, inside: bool, element: ElementType) -> None:
+    """An instruction makes rows of them: a transfer pays 256 bytes for each run."""
+    b = Builder(element=element)
+    x = conv(b, b.input(batch, 8, 6, 6), channels, 1)
+    y = b.op("AvgPool", x, kernel_shape=(6, 6), strides=(1, 1), pads=(0, 0, 0, 0))
+    outputs = (y, b.op("Mul", y, y)) if inside else (y,)
+    b.check(machine, *outputs, tolerance=2e-5 if element is ElementType.F32 else 2e-3)
+    program = program_of(b, *outputs)
+    turned = [c for c in program.emitter.commands if c.format.name == "sTRANS_sBC"]
+    assert len(turned) == (len(outputs) if channels > 1 else 0)
 
 
 def test_values_with_users_of_different_rows(machine: Machine) -> None:

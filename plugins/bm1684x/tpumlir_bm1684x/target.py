@@ -31,7 +31,7 @@ class Bm1684xTarget(SophgoTarget):
         return ("F32", "F16", "BF16", "INT8")
 
     def chip(self) -> Chip:
-        return Chip(arch(), Bm1684xEmitter.new, Bm1684xCost())
+        return Chip(arch(), Bm1684xEmitter.new, Bm1684xCost(), Bm1684xEmitter.transpose)
 
     def kernels(self) -> KernelRegistry:
         return _kernels()

@@ -13,6 +13,8 @@ from tpumlir_sophgo.kernel import Tile, Views
 from tpumlir_sophgo.schedule.graph import Graph, Node
 from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor, Shape4, aligned_bytes
 
+_LONGEST_ROWS = 0.25  # of a lane, that are made of elements of all lanes
+
 
 class CostModel(Protocol):
     """Cycles of single commands, as the chip's own estimator counts them."""
@@ -29,6 +31,8 @@ class Chip:
     arch: Arch
     new_emitter: Callable[[], Any]
     cost: CostModel
+    turn: Callable[[Any, LocalTensor, LocalTensor], None] | None = None
+    """``turn(emitter, out, source)``: elements (n, c, 1, 1), one a lane, become rows (n, 1, 1, c), by an instruction."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,17 @@ class Estimator:
             found = self._transfers[shape, element] = _sum(self.chip.cost, emitter.commands)
         return found
 
+    def turning(self, shape: Shape4, element: ElementType) -> tuple[int, int] | None:
+        """TIU and DMA cycles of storing one element a lane, (n, c, 1, 1), as rows that an instruction makes of them; None where that
+        is no faster than a transfer of elements, or cannot be."""
+        rows, arch = turned(shape), self.chip.arch
+        if shape[2:] != (1, 1) or self.chip.turn is None or aligned_bytes(arch, rows, element) > _LONGEST_ROWS * arch.lane_bytes:
+            return None
+        emitter = self.chip.new_emitter()
+        emitter.track = False
+        self.chip.turn(emitter, *(LocalTensor.aligned(arch, 0, one, element) for one in (rows, shape)))
+        tiu, dma = _sum(self.chip.cost, emitter.commands), self.transfer(rows, element)
+        return (tiu, dma) if tiu + dma < self.transfer(shape, element) else None
 
     def constants(self, lanes: int, image_bytes: int) -> int:
         """Cycles of loading a lane image of so many bytes a lane."""
@@ -111,6 +126,11 @@ class Estimator:
             emitter.load(*constant_rows(self.chip.arch, lanes, image_bytes, 0, self.chip.arch.global_base))
             self._transfers[key] = _sum(self.chip.cost, emitter.commands)
         return self._transfers[key]
+
+
+def turned(shape: Shape4) -> Shape4:
+    """The rows of elements that lie one a lane."""
+    return (shape[0], 1, 1, shape[1])
 
 
 def constant_rows(arch: Arch, lanes: int, image_bytes: int, there: int, here: int) -> tuple[LocalTensor, GlobalTensor]:

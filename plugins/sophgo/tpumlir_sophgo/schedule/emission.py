@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tpumlir_core.ir import Value
-from tpumlir_sophgo.cost import Chip, constant_rows
+from tpumlir_sophgo.cost import Chip, constant_rows, turned
 from tpumlir_sophgo.kernel import GlobalCall, GlobalKernel, Tile, default_view
 from tpumlir_sophgo.schedule.graph import Graph, Node
-from tpumlir_sophgo.schedule.steps import ConstantLoad, GroupSteps, LocalValue, Step, ValueLoad, ValueStore
+from tpumlir_sophgo.schedule.steps import Buffer, ConstantLoad, GroupSteps, LocalValue, Step, ValueLoad, ValueStore
 from tpumlir_sophgo.tensor import Box, GlobalTensor, LocalTensor
 
 DMA_LONGEST = 65535  # elements of a row that one transfer moves
@@ -67,6 +67,8 @@ class Emission:
             for offset, step in enumerate(group.steps):
                 at(group.base + offset + 0.5, partial(self._step, step))
             for store in group.stores:
+                if store.rows is not None:
+                    at(store.after + 0.5, partial(self._turn, store, store.rows))
                 position = store.after + 1.4
                 stored[store.local.value] = max(position, stored.get(store.local.value, -1.0))
                 at(position, partial(self._store, store))
@@ -92,8 +94,22 @@ class Emission:
 
     def _store(self, store: ValueStore) -> None:
         self.emitter.layer = store.local.value.name
-        local, memory = _merged(self._tensor(store.local, store.box), self._memory(store.local, store.box))
+        local, memory = self._tensor(store.local, store.box), self._memory(store.local, store.box)
+        if store.rows is not None:
+            local = self._rows(store, store.rows)
+            c = store.box.size[1]
+            memory = GlobalTensor(memory.address, local.shape, memory.element, (memory.strides[0], c, c, 1))
+        local, memory = _merged(local, memory)
         self.emitter.store(memory, local)
+
+    def _turn(self, store: ValueStore, rows: Buffer) -> None:
+        """Make rows of what lies one element a lane."""
+        assert self.chip.turn is not None
+        self.emitter.layer = store.local.value.name
+        self.chip.turn(self.emitter, self._rows(store, rows), self._tensor(store.local))
+
+    def _rows(self, store: ValueStore, rows: Buffer) -> LocalTensor:
+        return LocalTensor.aligned(self.chip.arch, rows.address, turned(store.box.size), store.local.value.type.element)
 
     def _load_constants(self, load: ConstantLoad) -> None:
         self.emitter.layer = load.node.op.name

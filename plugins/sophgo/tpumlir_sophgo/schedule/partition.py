@@ -239,6 +239,9 @@ def peak_bytes(built: GroupSteps, resident: bool, unit: int) -> int:
         _live(change, step.scratch.size, step.scratch.first, step.scratch.last, unit)
     for value in built.values:
         _live(change, value.buffer.size, value.buffer.first, value.buffer.last, unit)
+    for store in built.stores:
+        if store.rows is not None:
+            _live(change, store.rows.size, store.rows.first, store.rows.last, unit)
     for load in built.loads:
         if isinstance(load, ConstantLoad):
             first, last = (0, size - 1) if resident else (load.need - 1, load.buffer.last)

@@ -113,6 +113,7 @@ class Scheduler:
         self._memory.forget(base - HORIZON)
         mark = self._memory.mark()
         fixed = [v.buffer for v in built.values] + [s.scratch for s in built.steps if s.scratch.size]
+        fixed += [store.rows for store in built.stores if store.rows is not None]
         for buffer in sorted(fixed, key=lambda b: (b.first - b.last, b.first)):
             address = self._memory.find(buffer.size, buffer.first, buffer.last)
             if address is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tpumlir_core.ir import Value
 from tpumlir_sophgo.arch import align, ceil_div
-from tpumlir_sophgo.cost import Estimator
+from tpumlir_sophgo.cost import Estimator, turned
 from tpumlir_sophgo.kernel import Views
 from tpumlir_sophgo.schedule.graph import Node
 from tpumlir_sophgo.schedule.slices import Grid, Group, Key, TileSlices, slice_tile
@@ -63,12 +63,13 @@ class ValueLoad:
 
 @dataclass
 class ValueStore:
-    """A part of a value to be written to global memory after step ``after``."""
+    """A part of a value to be written to global memory after step ``after``; by way of rows in ``rows``, if it lies one element a lane."""
 
     local: LocalValue
     box: Box
     after: int
     cycles: int
+    rows: Buffer | None = None
 
 
 @dataclass
@@ -232,4 +233,14 @@ class StepBuilder:
         for key, box in slices.stored.items():
             cell = local[key]
             cell.buffer.last = max(cell.buffer.last, made_at[key] + 1)
-            result.stores.append(ValueStore(cell, box, made_at[key], self.est.transfer(box.size, cell.value.type.element)))
+            result.stores.append(self._store(result, cell, box, made_at[key]))
+
+    def _store(self, result: GroupSteps, cell: LocalValue, box: Box, after: int) -> ValueStore:
+        element = cell.value.type.element
+        turning = self.est.turning(box.size, element) if box == cell.box and cell.view[2:] == (1, 1) else None
+        if turning is None:
+            return ValueStore(cell, box, after, self.est.transfer(box.size, element))
+        tiu, dma = turning
+        result.steps[after - result.base].cycles += tiu
+        rows = Buffer(aligned_bytes(self.est.chip.arch, turned(box.size), element), after, after + 1)
+        return ValueStore(cell, box, after, dma, rows)
