@@ -22,6 +22,7 @@ from tpumlir_sophgo.testing.kernels import read_local, run_kernel, write_local
 
 SI8, UI8, F32 = ElementType.SI8, ElementType.UI8, ElementType.F32
 SOURCES = [(SI8, 0), (SI8, -11), (UI8, 0)]
+RESULTS = [SI8, SI8, UI8, F32, ElementType.F16, ElementType.BF16]
 
 
 def numbers(random: np.random.Generator, shape: tuple[int, ...], element: ElementType) -> Array:
@@ -46,6 +47,10 @@ def scales(random: np.random.Generator, count: int, terms: int) -> dict[str, Arr
     return {"scale": scale.astype(np.float32), "offset": random.uniform(-20, 20, count).astype(np.float32)}
 
 
+def made(shape: tuple[int, ...], element: ElementType) -> tuple[str, TensorType]:
+    return "y", TensorType(shape, element, None if element.is_float else Quantization(0.1))
+
+
 def check(runner: Any, op: Operation, arrays: list[Array], store: WeightStore, pieces: int = 1, loose: bool = False) -> None:
     kernel = runner.kernels[op.opcode]
     assert kernel.takes(op)
@@ -68,16 +73,17 @@ def test_convolution(runner: Any, data: st.DataObject) -> None:
     pads = tuple(data.draw(st.lists(st.integers(0, 3), min_size=4, max_size=4)))
     dilations, strides = (data.draw(st.tuples(st.integers(1, 2), st.integers(1, 3))) for _ in range(2))
     assume(all(x + a + b > d * (k - 1) for x, a, b, k, d in zip((h, w), pads[:2], pads[2:], kernel, dilations, strict=True)))
-    source, result = data.draw(st.sampled_from(SOURCES)), data.draw(st.sampled_from([SI8, UI8]))
+    source, result, relu = data.draw(st.tuples(st.sampled_from(SOURCES), st.sampled_from(RESULTS), st.booleans()))
     store = WeightStore()
     x = numbers(random, (n, inputs, h, w), source[0])
     filters = random.integers(-127, 128, (outputs, inputs // group, *kernel)).astype(np.int8)
     parts = {"filter": filters, **scales(random, outputs, filters[0].size)}
     axes = zip((h, w), pads[:2], pads[2:], kernel, dilations, strides, strict=True)
     extents = [(size + a + b - d * (k - 1) - 1) // step + 1 for size, a, b, k, d, step in axes]
+    activation = {"do_relu": result.is_float and relu, "relu_limit": data.draw(st.sampled_from([-1.0, 6.0]))}
     op = QuantizedConv.create(
-        [value(x.shape, source), *weights(store, **parts)], [("y", TensorType((n, outputs, *extents), result, Quantization(0.1)))],
-        kernel_shape=kernel, strides=strides, pads=pads, dilations=dilations, group=group,
+        [value(x.shape, source), *weights(store, **parts)], [made((n, outputs, *extents), result)],
+        kernel_shape=kernel, strides=strides, pads=pads, dilations=dilations, group=group, **activation,
     )
     check(runner, op, [x, *parts.values()], store, data.draw(st.integers(1, 3)), data.draw(st.booleans()))
 
@@ -88,14 +94,14 @@ def test_depthwise(runner: Any, data: st.DataObject) -> None:
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     channels, kernel, stride = data.draw(st.tuples(st.sampled_from([2, 64, 67]), st.integers(1, 5), st.integers(1, 2)))
     n, h, w = data.draw(st.tuples(st.integers(1, 2), st.integers(5, 11), st.integers(5, 11)))
-    source = data.draw(st.sampled_from(SOURCES))
+    source, result = data.draw(st.sampled_from(SOURCES)), data.draw(st.sampled_from(RESULTS))
     store = WeightStore()
     x, filters = numbers(random, (n, channels, h, w), source[0]), random.integers(-127, 128, (channels, 1, kernel, kernel)).astype(np.int8)
     parts = {"filter": filters, **scales(random, channels, kernel * kernel)}
     pad = kernel // 2
     extents = [(size + 2 * pad - kernel) // stride + 1 for size in (h, w)]
     op = QuantizedConv.create(
-        [value(x.shape, source), *weights(store, **parts)], [("y", TensorType((n, channels, *extents), SI8, Quantization(0.1)))],
+        [value(x.shape, source), *weights(store, **parts)], [made((n, channels, *extents), result)],
         kernel_shape=(kernel, kernel), strides=(stride, stride), pads=(pad,) * 4, group=channels,
     )
     check(runner, op, [x, *parts.values()], store, data.draw(st.integers(1, 3)), data.draw(st.booleans()))
@@ -103,13 +109,13 @@ def test_depthwise(runner: Any, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("pieces", [1, 3])
-@pytest.mark.parametrize("loose", [False, True])
-def test_few_channels_are_folded(runner: Any, source: tuple[ElementType, int], pieces: int, loose: bool) -> None:
+@pytest.mark.parametrize(("loose", "result"), [(False, UI8), (True, UI8), (True, ElementType.F16)])
+def test_few_channels_are_folded(runner: Any, source: tuple[ElementType, int], pieces: int, loose: bool, result: ElementType) -> None:
     random = np.random.default_rng(3)
     store, x = WeightStore(), numbers(random, (2, 3, 37, 41), source[0])
     parts = {"filter": random.integers(-127, 128, (70, 3, 7, 5)).astype(np.int8), **scales(random, 70, 105)}
     op = QuantizedConv.create(
-        [value(x.shape, source), *weights(store, **parts)], [("y", TensorType((2, 70, 19, 21), UI8, Quantization(0.1)))],
+        [value(x.shape, source), *weights(store, **parts)], [made((2, 70, 19, 21), result)],
         kernel_shape=(7, 5), strides=(2, 2), pads=(3, 2, 3, 2),
     )
     assert quantized_folding.pays(op)
@@ -143,13 +149,13 @@ def test_product(runner: Any, data: st.DataObject) -> None:
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     extents = ([1, 3], [1, 2, 5, 70], [1, 3, 64, 130, 700], [1, 7, 65, 200])
     batch, rows, inner, columns = data.draw(st.tuples(*map(st.sampled_from, extents)))
-    source, transposed = data.draw(st.sampled_from(SOURCES)), data.draw(st.booleans())
+    source, transposed, result = data.draw(st.tuples(st.sampled_from(SOURCES), st.booleans(), st.sampled_from(RESULTS)))
     store = WeightStore()
     x, right = numbers(random, (batch, rows, inner), source[0]), random.integers(-127, 128, (columns, inner)).astype(np.int8)
     parts = {"right": right if transposed else np.ascontiguousarray(right.T), **scales(random, columns, inner)}
     op = QuantizedMatMul.create(
-        [value(x.shape, source), *weights(store, **parts)], [("y", TensorType((batch, rows, columns), SI8, Quantization(0.1)))],
-        right_transpose=transposed,
+        [value(x.shape, source), *weights(store, **parts)], [made((batch, rows, columns), result)], right_transpose=transposed,
+        do_relu=result.is_float and data.draw(st.booleans()),
     )
     check(runner, op, [x, *parts.values()], store, data.draw(st.integers(1, 3)))
 

@@ -20,6 +20,7 @@ from tpumlir_core.errors import InputError
 from tpumlir_core.interpreter import NumpyInterpreter
 from tpumlir_core.ir import Array, ElementType, Module, Quantization, TensorType, top
 from tpumlir_core.ir.storage import to_real
+from tpumlir_core.passes import EliminateDead
 from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Positions
 from tpumlir_core.stages import Session
 from tpumlir_core.storage_lowering import Storage
@@ -248,6 +249,49 @@ def test_what_is_too_large_for_f16_keeps_f32(graph: Graph) -> None:
     table[y] = CalibratedRange(1e6, -1e6, 1e6)
     softmax = next(op for op in lower(module, table).function.operations if op.opcode == "tpu.Softmax")
     assert (softmax.input.type.element, softmax.output.type.element) == (ElementType.F32, ElementType.F32)
+
+
+WINDOW = {"kernel_shape": (2, 1), "strides": (1, 1), "pads": (0, 0, 0, 0)}
+ENDS = {
+    "outputs": (lambda g, y: (y,), ElementType.F32),
+    "reshaped outputs": (lambda g, y: (g.op(top.Reshape, y, shape=(7, 3)),), ElementType.F16),
+    "floats": (lambda g, y: (g.op(top.Softmax, g.op(top.Reshape, y, shape=(7, 3)), axis=1),), ElementType.F16),
+    "both": (lambda g, y: (g.op(top.Softmax, y, axis=1), y), ElementType.F16),
+    "products": (lambda g, y: (g.op(top.MatMul, y, g.random(7, 4), None), y), UI8),
+    "maxima": (lambda g, y: (g.op(top.MaxPool, g.op(top.Reshape, y, shape=(3, 1, 7, 1)), **WINDOW),), UI8),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_products_that_only_floats_take_are_floats(machine: Machine, graph: Graph, end: str) -> None:
+    """Straight from their sums, bit for bit as the executor has them."""
+    make, element = ENDS[end]
+    y = graph.op(top.MatMul, graph.input(3, 5), graph.random(5, 7), graph.random(7), do_relu=True)
+    module, target = graph.module(*make(graph, y)), Bm1684xTarget()
+    lowered = lower(module, ranges(module, graph.inputs))
+    product = next(op for op in lowered.function.operations if op.opcode == "tpu.QuantizedMatMul")
+    assert product.output.type.element is element
+    lowered.function.outputs = [product.output]
+    EliminateDead().run(lowered)
+    found = run_module(machine, target.chip(), target.kernels(), lowered, graph.inputs)[product.name]
+    np.testing.assert_array_equal(found, SophgoExecutor().run(lowered, graph.inputs)[product.name])
+
+
+def test_whose_type_was_said_stays_in_8_bits(graph: Graph) -> None:
+    """By the source's own range, or by the quantization table of what takes it; and by that table it becomes float too."""
+    x = graph.input(3, 5)
+    y = graph.op(top.MatMul, x, graph.random(5, 7), None)
+    z = graph.op(top.MatMul, y, graph.random(7, 4), None)
+    module = graph.module(z)
+    table = ranges(module, graph.inputs)
+
+    def elements(table: Mapping[str, CalibratedRange], **options: Any) -> list[ElementType]:
+        lowered = lower(copy.deepcopy(module), table, **options)
+        return [op.output.type.element for op in lowered.function.operations if op.opcode == "tpu.QuantizedMatMul"]
+
+    assert elements(table) == [SI8, ElementType.F32]
+    assert elements({**table, z.name: replace(table[z.name], fixed=True)}) == [SI8, SI8]
+    assert elements(table, modes={z.name: "F16"}) == [ElementType.F16]
 
 
 # --- on the emulator -----------------------------------------------------------------------------------------------------

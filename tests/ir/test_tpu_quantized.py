@@ -59,3 +59,25 @@ def test_matrix_product(inner: int, transposed: bool) -> None:
     product = QuantizedMatMul.create([source, *parts], [("y", result)], right_transpose=transposed)
     sums = x.astype(np.int64) @ (w.T if transposed else w).astype(np.int64)
     np.testing.assert_array_equal(product.evaluate([x, w, scale, offset])[0], requantized(sums, scale, offset))
+
+
+def test_floats_straight_from_sums() -> None:
+    """Of a product that only floats take: not rounded to integers, rectified, and rounded as they are stored."""
+    x, w = np.int8([[100, -50, 7]]), np.int8([[1, 2], [3, 4], [-100, 127]])
+    scale, offset = np.float32([0.5, 0.001]), np.float32([0.25, -7.0])
+    source = Value("x", TensorType(x.shape, ElementType.SI8, Quantization(0.1, 0, -1.0, 1.0)))
+    parts = weights(("w", w.shape, ElementType.SI8), ("s", (2,), ElementType.F32), ("o", (2,), ElementType.F32))
+    real = np.float32([[-750.0, 889.0]]) * scale + offset
+    for element, relu, wanted in (
+        (ElementType.F32, False, real), (ElementType.F32, True, np.maximum(real, 0)), (ElementType.F16, False, real.astype(np.float16)),
+    ):
+        product = QuantizedMatMul.create([source, *parts], [("y", TensorType((1, 2), element))], do_relu=relu)
+        (found,) = product.evaluate([x, w, scale, offset])
+        assert found.dtype == element.numpy
+        np.testing.assert_array_equal(found, wanted)
+    conv = QuantizedConv.create(
+        [Value("x", TensorType((1, 3, 1, 1), ElementType.SI8, source.type.quantization)), *parts],
+        [("y", TensorType((1, 2, 1, 1), ElementType.F32))], kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0),
+    )
+    (found,) = conv.evaluate([x.reshape(1, 3, 1, 1), w.T.reshape(2, 3, 1, 1), scale, offset])
+    np.testing.assert_array_equal(found.reshape(1, 2), real)

@@ -175,10 +175,11 @@ def _float_mode(operation: Operation, options: LoweringOptions, mode: str) -> st
 
 
 def _narrow(module: Module, lowered: Module) -> set[str]:
-    """Names of operations that are done in 8 bits: the lowered network stores their results so, or has them in a table of another."""
+    """Names of operations that are done in 8 bits: the lowered network stores their results so, has them in a table of another, or makes
+    floats of numbers as stored."""
     wide = {
         operation.name for operation in lowered.function.operations
-        if operation.results and operation.output.type.element.is_float and operation.opcode != "tpu.Cast"
+        if operation.results and operation.output.type.element.is_float and operation.opcode != "tpu.Cast" and not operation.stored
     }
     return {operation.name for operation in module.function.operations if operation.results} - wide
 

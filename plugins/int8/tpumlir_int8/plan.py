@@ -6,6 +6,7 @@ Three tables are made in the network's order. ``modes``: INT8, or the float mode
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tpumlir_core.ir import ElementType, Module, Operation, Value
@@ -20,11 +21,21 @@ from tpumlir_int8.bounds import UNBOUNDED, Bounds, bounds_of
 from tpumlir_int8.flat import narrowed
 from tpumlir_int8.functions import Steps, origin, steps_of
 from tpumlir_int8.joining import joined
-from tpumlir_int8.policy import JOINING, LOOKED_UP, POINTWISE, PRODUCTS, follows, may_be_quantized, serving_floats
+from tpumlir_int8.policy import (
+    INT8,
+    JOINING,
+    LOOKED_UP,
+    POINTWISE,
+    PRODUCTS,
+    RETURN,
+    ending_in_floats,
+    follows,
+    may_be_quantized,
+    serving_floats,
+)
 from tpumlir_int8.products import can_be_lowered
 from tpumlir_int8.ranges import after_relu, storage_of, unified
 
-INT8 = "INT8"
 TOLERATED_LOSS = 0.04
 """What 8 bits may lose of a product's operand. No operand of the convolutional networks that were measured loses more than 0.029; the
 one of magika's convolution, a normalisation with values 44 times the usual, loses 0.06, and with it 5 of 100 answers (docs/accuracy.md)."""
@@ -71,6 +82,7 @@ def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
     options, bounds = _storable(module, options)
     plan, serving = Plan(bounds=bounds), serving_floats(module, options.quant_outputs)
     fixed = {name for name, found in options.calibration.items() if found.fixed}
+    ending = ending_in_floats(module, options, serving)
     for operation in module.function.operations:
         if operation.opcode in KEPT:
             _keep(operation, plan, options)
@@ -82,8 +94,10 @@ def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
         storages = _storages(operation, plan, options) if worth else None
         if storages is not None and _supported(operation, plan, storages, target):
             plan.modes[operation] = INT8
-            for table in (plan.made, plan.quantized):
-                table.update(zip(operation.results, storages, strict=True))
+            plan.quantized.update(zip(operation.results, storages, strict=True))
+            direct = [_float_taken(operation, floats)] if operation in ending and kind(operation) in PRODUCTS and not as_source else []
+            made = direct if direct and _supported(operation, plan, direct, target) else storages
+            plan.made.update(zip(operation.results, made, strict=True))
             _tabulate(operation, plan, storages[0], target)
             if scaling.can_be_lowered(operation) and _is_one_requantization(operation, plan, storages[0], target):
                 plan.scaled.add(operation)
@@ -131,6 +145,13 @@ def _keep(operation: Operation, plan: Plan, options: LoweringOptions) -> None:
         plan.made[value] = Storage.of(value)
         if value.name in options.calibration and is_float_tensor(value):
             plan.quantized[value] = plan.storage(value, options.calibration[value.name], options.asymmetric)
+
+
+def _float_taken(operation: Operation, floats: Mapping[Operation, str]) -> Storage:
+    """Floats as those who take a product's result want them."""
+    wanted = {STORED.get(floats[user], ElementType.F32) for user, _ in operation.output.uses if user.opcode != RETURN}
+    narrow = STORED.get(floats[operation], ElementType.F32)
+    return Storage(narrow if narrow in wanted else ElementType.F32)
 
 
 def _leave_float(operation: Operation, plan: Plan, options: LoweringOptions) -> None:
@@ -183,10 +204,9 @@ def _loses(operation: Operation, plan: Plan, options: LoweringOptions) -> bool:
 
 
 def _followed(operation: Operation, plan: Plan) -> list[Storage] | None:
-    """The operand's storage, unless a float operation made it: then this one is float too."""
+    """The operand's storage, unless it was made in floats: then this one is float too."""
     source = operation.input
-    maker = source.owner
-    if maker in plan.modes and plan.modes[maker] != INT8:
+    if source.owner in plan.modes and plan.made[source].element not in STORED_IN_8_BITS:
         return None
     return [plan.quantized[source]] * len(operation.results)
 

@@ -1,6 +1,7 @@
 """Which operations are done on 8-bit numbers, by name without dialect, and how.
 
-    PRODUCTS    multiplied and summed in integers, one requantization at the end (``products``)
+    PRODUCTS    multiplied and summed in integers, one requantization at the end (``products``); floats straight from the sums
+                where only floats take them
     FOLLOWING   move or choose numbers: their result is stored as their operand is
     JOINING     the same with several operands, which are converted to what the result is stored as
     POINTWISE   8 bits in memory, calculated in F32 on the chip: each number of the result depends on a few of the operands
@@ -12,15 +13,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from tpumlir_core.ir import Module, Operation
 from tpumlir_core.ir.operator import Operator
 from tpumlir_core.ir.top import Weight
-from tpumlir_core.plugins.extension_points import Positions
+from tpumlir_core.plugins.extension_points import LoweringOptions, Positions
 from tpumlir_core.precision import kind
 
+INT8 = "INT8"
+
 PRODUCTS = frozenset({"Conv", "MatMul"})
-FOLLOWING = frozenset({
-    "MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "View", "Permute", "Slice", "Reverse", "Tile", "Expand", "Upsample",
+RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "View"})
+FOLLOWING = RESHAPING | frozenset({
+    "MaxPool", "Permute", "Slice", "Reverse", "Tile", "Expand", "Upsample",
     "Gather", "Depth2Space", "ShuffleChannel", "SwapChannel", "SwapDimInner",
 })
 JOINING = frozenset({"Concat"})
@@ -72,6 +78,27 @@ def serving_floats(module: Module, asked: Positions) -> set[Operation]:
         if all(user in serving or not may_be_quantized(user) for user in users):
             serving.add(operation)
     return serving
+
+
+def ending_in_floats(module: Module, options: LoweringOptions, serving: Set[Operation]) -> set[Operation]:
+    """Products, and reshapes of what they make, which only floats are made of: by operations that are float (``serving``, or named so
+    by a quantization table) or for the network's user, who has not asked for 8 bits."""
+    asked = {value for i, value in enumerate(module.function.outputs) if i in options.quant_outputs}
+    found = set[Operation]()
+
+    def takes_floats(user: Operation) -> bool:
+        if user.opcode == RETURN:
+            return True
+        if user.name in options.modes:
+            return options.modes[user.name] != INT8
+        return user in serving or not may_be_quantized(user) or (user in found and kind(user) in RESHAPING)
+
+    for operation in reversed(module.function.operations):
+        users = {user for result in operation.results for user, _ in result.uses}
+        passes_on = kind(operation) in PRODUCTS | RESHAPING and asked.isdisjoint(operation.results)
+        if passes_on and all(map(takes_floats, users)):
+            found.add(operation)
+    return found
 
 
 def follows(operation: Operation) -> bool:

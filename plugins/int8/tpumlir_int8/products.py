@@ -6,6 +6,8 @@ Each output channel (column) has its own weight scale, max|w| / 127, or that of 
     scale  = input scale * weight scale / output scale
     offset = (bias - lost) / output scale + output zero point - scale * input zero point * (sum of the channel's weights)
 
+A result of floats has scale 1 and zero point 0 there.
+
 ``lost`` is what rounding of the weights adds to the mean of the result, where the means of the operand's channels are known: the sum of
 their products with the weights' errors.
 """
@@ -51,7 +53,7 @@ def quantize(
     of the operand, or ()."""
     x, y = source.quantization, result.quantization
     assert x is not None
-    assert y is not None
+    step, zero_point = (1.0, 0) if y is None else (y.scale, y.zero_point)
     rest = tuple(axis for axis in range(weights.ndim) if axis != channel)
     magnitude = np.maximum(np.abs(weights).max(rest).astype(np.float64), LEAST_MAGNITUDE)
     steps = magnitude / 127
@@ -59,10 +61,10 @@ def quantize(
         own = np.broadcast_to(np.asarray(scales, np.float64), magnitude.shape)
         steps = own if _are_multiples(weights, channel, own) else steps
     stored, lost = _stored(weights, channel, steps, np.array(means))
-    scale = x.scale * steps / y.scale
-    offset = y.zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64) - lost / y.scale
+    scale = x.scale * steps / step
+    offset = zero_point - scale * x.zero_point * stored.sum(rest, dtype=np.int64) - lost / step
     if bias is not None:
-        offset = offset + bias.reshape(-1).astype(np.float64) / y.scale
+        offset = offset + bias.reshape(-1).astype(np.float64) / step
     return Quantized(stored, scale.astype(np.float32), np.broadcast_to(offset, scale.shape).astype(np.float32))
 
 

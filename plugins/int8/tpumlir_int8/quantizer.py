@@ -17,8 +17,8 @@ from tpumlir_core.precision import STORED, kind
 from tpumlir_core.storage_lowering import Storage, StorageLowering
 from tpumlir_int8.functions import absorbed, origin
 from tpumlir_int8.lookups import lower_lookup
-from tpumlir_int8.plan import INT8, Plan, is_float_tensor, make_plan
-from tpumlir_int8.policy import PRODUCTS
+from tpumlir_int8.plan import Plan, is_float_tensor, make_plan
+from tpumlir_int8.policy import INT8, PRODUCTS
 from tpumlir_int8.products import lower_product
 from tpumlir_int8.scaling import lower_scale
 

@@ -4,6 +4,8 @@ Their ``evaluate`` takes and gives numbers as stored (``stored`` says so), and i
 one requantization, ``saturate(round(sum * scale + offset))`` in F32, halves to even. ``scale`` holds one number for each channel
 (or one for all), ``offset`` takes in the bias, the zero point of the result and what the input's zero point contributes.
 A fused activation needs nothing: the result's type saturates where it does.
+
+The result of a convolution or a matrix product may be floats: ``activation(sum * scale + offset)``, not rounded to integers.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from tpumlir_core.ir.operation import Array, Operation, op
+from tpumlir_core.ir.storage import to_stored
 from tpumlir_core.ir.top.convolution import Conv, MatMul
 from tpumlir_core.ir.top.normalization import Scale
-from tpumlir_core.ir.top.support import array, present
+from tpumlir_core.ir.top.support import activate, array, present
 from tpumlir_core.ir.types import ElementType, TensorType
 
 _EXACT = 1 << 24  # integers up to here are F32 numbers
@@ -32,6 +35,16 @@ def requantize(sums: Array, scale: Array, offset: Array, element: ElementType) -
     np.rint(real, out=real)
     np.clip(real, limits.min, limits.max, out=real)
     return real.astype(element.numpy)
+
+
+def _scaled(operation: Any, sums: Array, scale: Array, offset: Array) -> Array:
+    """Sums of a product as its result stores them, in 8 bits or floats."""
+    type = operation.output.type
+    if not type.element.is_float:
+        return requantize(sums, scale, offset, type.element)
+    real = sums.astype(np.float32, copy=False) * scale.astype(np.float32, copy=False)
+    real += offset.astype(np.float32, copy=False)
+    return to_stored(activate(real, operation.do_relu, operation.relu_limit), type)
 
 
 def _exact_type(weights: Array, outputs: int) -> type[np.floating[Any]]:
@@ -55,7 +68,7 @@ class QuantizedConv(Conv):
         exact = _exact_type(weights, 0)
         sums = self.sums(values.astype(exact), weights.astype(exact), self.input.type.scaling[1])
         axes = (-1, *(1,) * (sums.ndim - 2))
-        return [requantize(sums, scale.reshape(axes), offset.reshape(axes), self.output.type.element)]
+        return [_scaled(self, sums, scale.reshape(axes), offset.reshape(axes))]
 
 
 @op("tpu.QuantizedMatMul", "input,right,scale,offset")
@@ -71,7 +84,7 @@ class QuantizedMatMul(MatMul):
         left, right, scale, offset = (array(inputs, position) for position in range(4))
         exact = _exact_type(right, -2 if self.right_transpose and right.ndim > 1 else -1)
         sums = self.product(left.astype(exact), right.astype(exact))
-        return [requantize(sums, scale, offset, self.output.type.element)]
+        return [_scaled(self, sums, scale, offset)]
 
 
 @op("tpu.QuantizedScale", "input,scale,offset")

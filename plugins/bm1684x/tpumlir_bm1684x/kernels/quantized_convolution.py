@@ -1,7 +1,7 @@
 """Convolution of 8-bit numbers (QuantizedConv), dense, grouped and depthwise.
 
-Chunk by chunk, sums are made in scratch in SI32 and requantized into the result. The lane image of a
-range of output channels: (scale, offset) of each channel, compact, filled up to whole words of the execution units; then its filter.
+Chunk by chunk, sums are made in scratch in SI32 and requantized into the result, 8 bits or floats (``requantization``). The lane image
+of a range of output channels: their scales and offsets, then their filters.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image, rows_by_lane
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
-from tpumlir_bm1684x.kernels.common import F32, Scratch, is_weight
+from tpumlir_bm1684x.kernels.common import Scratch, is_weight
 from tpumlir_bm1684x.kernels.filters import ChannelGroups, Convolution, Problem, problem
+from tpumlir_bm1684x.kernels.requantization import Requantization, results_fit, scale_bytes, scale_image, table_bytes
 from tpumlir_bm1684x.kernels.windows import (
     aligned_span,
     cut,
@@ -33,7 +34,6 @@ from tpumlir_sophgo.kernel import LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, LocalTensor, aligned_bytes
 
 SI8, SI32 = ElementType.SI8, ElementType.SI32
-PAIR = 2 * F32.bytes  # a channel's scale and offset
 SUMS = 16 << 10  # bytes of a lane for sums that are made at once
 
 
@@ -41,7 +41,7 @@ class Quantized8Bit(Convolution):
     """What both forms share: the lane image begins with the pairs, scratch with room for an input with its padding written out."""
 
     def takes(self, op: Operation) -> bool:
-        return op.input.type.element.bytes == 1 and op.output.type.element.bytes == 1
+        return op.input.type.element.bytes == 1 and results_fit(op)
 
     def supports(self, op: Any) -> str | None:
         if len(op.kernel_shape) > 2:
@@ -57,7 +57,7 @@ class Quantized8Bit(Convolution):
         channels = slice(out.start[1], out.stop[1])
         filters, scale, offset = (weights[v.name].reshape(v.shape) for v in op.operands[1:])
         image = self.filter_image(np.ascontiguousarray(filters[channels]))
-        return np.concatenate([scale_image(scale, offset, channels), image.view(np.uint8)], axis=1)
+        return np.concatenate([scale_image(op, scale, offset, channels), image.view(np.uint8)], axis=1)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
         return scale_bytes(out.size[1]) + ceil_div(out.size[1], arch().lanes) * self.row_bytes(problem(op))
@@ -115,7 +115,7 @@ class DenseQuantized(Quantized8Bit):
             x, pads = pad_into(e, at, x, rows, columns, zero), (0, 0, 0, 0)
         sweep, groups = sweep_of(p, pads), ChannelGroups.of(p.x, p.y, p.groups, tile.out)
         filters, row = tile.constants + scale_bytes(tile.out.size[1]), self.row_bytes(p)
-        table = scale_table(tile.constants, tile.out.size[1], s, e)
+        requantization = Requantization(op, tile.constants, tile.out.size[1], s, e)
         for chunk in chunks(tile.results[0]):
             part = groups.between(chunk.start[1], chunk.stop[1])
             sums = LocalTensor.aligned(arch(), s.top, chunk.size, SI32)
@@ -123,7 +123,7 @@ class DenseQuantized(Quantized8Bit):
             first = filters + chunk.start[1] // arch().lanes * row
             for target, source, slot in part.calls(sums, part.channels_of(image, groups)):
                 e.convolve(target, source, first + slot * row, None, sweep, outside=zero)
-            e.requantize_scaled(tile.results[0].part(arch(), chunk), sums, pairs_of(table, chunk))
+            requantization.finish(tile.results[0].part(arch(), chunk), sums, chunk.start[1])
 
 
 class DepthwiseQuantized(Quantized8Bit):
@@ -147,47 +147,12 @@ class DepthwiseQuantized(Quantized8Bit):
         s.take_bytes(self.room(p, tile))
         sweep, row = sweep_of(p, pads), self.row_bytes(p)
         filters = tile.constants + scale_bytes(tile.out.size[1])
-        table = scale_table(tile.constants, tile.out.size[1], s, e)
+        requantization = Requantization(op, tile.constants, tile.out.size[1], s, e)
         for chunk in chunks(tile.results[0], x.is_aligned(arch())):
             sums = LocalTensor.aligned(arch(), s.top, chunk.size, SI32)
             source = x.part(arch(), Box((*chunk.start[:2], 0, 0), (*chunk.size[:2], *x.shape[2:])))
             e.depthwise(sums, source, filters + chunk.start[1] // arch().lanes * row, None, sweep, outside=zero)
-            e.requantize_scaled(tile.results[0].part(arch(), chunk), sums, pairs_of(table, chunk))
-
-
-def scale_image(scale: Array, offset: Array, channels: slice) -> LaneImage:
-    """(scale, offset) of each channel, compact."""
-    pairs = np.stack([part.reshape(-1)[channels] for part in (scale, offset)], axis=1).astype(np.float32)
-    rows = rows_by_lane(pairs)
-    full = np.zeros((len(rows), scale_bytes(len(pairs)) // F32.bytes), np.float32)
-    full[:, : rows.shape[1]] = rows
-    return full.view(np.uint8)
-
-
-def scale_bytes(channels: int) -> int:
-    """Bytes a lane of ``scale_image``."""
-    return align(ceil_div(channels, arch().lanes) * PAIR, arch().eu_bytes)
-
-
-def scale_table(address: int, channels: int, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
-    """The pairs as requantization reads them, each group of lanes in a word of its own: copied where there are several."""
-    shape = (1, channels, 1, 2)
-    compact = LocalTensor.compact(arch(), address, shape, F32)
-    if channels <= arch().lanes:
-        return compact
-    table = s.take(shape)
-    e.copy(table, compact)
-    return table
-
-
-def table_bytes(channels: int) -> int:
-    """Scratch bytes of ``scale_table``."""
-    return 0 if channels <= arch().lanes else aligned_bytes(arch(), (1, channels, 1, 2), F32)
-
-
-def pairs_of(table: LocalTensor, chunk: Box) -> LocalTensor:
-    """The pairs of a chunk's channels."""
-    return table.part(arch(), Box((0, chunk.start[1], 0, 0), (1, chunk.size[1], 1, 2)))
+            requantization.finish(tile.results[0].part(arch(), chunk), sums, chunk.start[1])
 
 
 def chunks(out: LocalTensor, together: bool = True) -> list[Box]:

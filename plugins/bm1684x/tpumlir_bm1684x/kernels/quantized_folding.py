@@ -20,7 +20,8 @@ from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image, rows_by_la
 from tpumlir_bm1684x.instructions.convolution import LIMIT, Sweep
 from tpumlir_bm1684x.kernels.common import Scratch
 from tpumlir_bm1684x.kernels.filters import Problem, problem
-from tpumlir_bm1684x.kernels.quantized_convolution import SI8, SI32, Quantized8Bit, chunks, pairs_of, scale_bytes, scale_table
+from tpumlir_bm1684x.kernels.quantized_convolution import SI8, SI32, Quantized8Bit, chunks
+from tpumlir_bm1684x.kernels.requantization import Requantization, scale_bytes
 from tpumlir_bm1684x.kernels.windows import Window, cut, sweepable, window_box
 from tpumlir_core.ir import Array, ElementType, WeightStore
 from tpumlir_sophgo.arch import ceil_div
@@ -82,12 +83,12 @@ class FoldedQuantized(Quantized8Bit):
             self._fold(p, folded, x, rows, zero, e)
         dilation = p.columns.dilation if p.kernel[1] > 1 else 1
         sweep = Sweep((1, p.kernel[1]), (1, p.columns.stride), (0, 0, columns.before, columns.after), (1, dilation))
-        table = scale_table(tile.constants, tile.out.size[1], s, e)
+        requantization = Requantization(op, tile.constants, tile.out.size[1], s, e)
         for chunk in chunks(tile.results[0]):
             sums = LocalTensor.aligned(arch(), s.top, chunk.size, SI32)
             image = folded.part(arch(), Box.whole(folded.shape).with_axis(0, chunk.start[0], chunk.size[0]))
             e.convolve(sums, image, filters + chunk.start[1] // arch().lanes * row, None, sweep, outside=zero)
-            e.requantize_scaled(tile.results[0].part(arch(), chunk), sums, pairs_of(table, chunk))
+            requantization.finish(tile.results[0].part(arch(), chunk), sums, chunk.start[1])
 
     @staticmethod
     def _folded_shape(p: Problem, tile: Tile) -> Shape4:

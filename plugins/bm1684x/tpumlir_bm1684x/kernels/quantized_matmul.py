@@ -18,14 +18,8 @@ from tpumlir_bm1684x.filter_layout import filter_bytes, filter_image
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels.common import Scratch, is_weight
 from tpumlir_bm1684x.kernels.matrices import product, weight_matrix
-from tpumlir_bm1684x.kernels.quantized_convolution import (
-    SI8,
-    SI32,
-    scale_bytes,
-    scale_image,
-    scale_table,
-    table_bytes,
-)
+from tpumlir_bm1684x.kernels.quantized_convolution import SI8, SI32
+from tpumlir_bm1684x.kernels.requantization import Requantization, results_fit, scale_bytes, scale_image, table_bytes
 from tpumlir_core.ir import Operation, WeightStore
 from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
@@ -39,7 +33,7 @@ class QuantizedProduct(Kernel):
     """See the module."""
 
     def takes(self, op: Operation) -> bool:
-        return op.input.type.element.bytes == 1 and op.output.type.element.bytes == 1
+        return op.input.type.element.bytes == 1 and results_fit(op)
 
     def supports(self, op: Any) -> str | None:
         right = op.operands[1]
@@ -82,7 +76,7 @@ class QuantizedProduct(Kernel):
         scale, offset = (weights[v.name] for v in op.operands[2:])
         channels, taps = self._filter(views)
         filters = np.ascontiguousarray(weight_matrix(op, weights)[:, columns].T).reshape(-1, channels, taps, 1)
-        return np.concatenate([scale_image(scale, offset, columns), filter_image(filters, SI8).view(np.uint8)], axis=1)
+        return np.concatenate([scale_image(op, scale, offset, columns), filter_image(filters, SI8).view(np.uint8)], axis=1)
 
     def constant_bytes(self, op: Any, views: Views, out: Box, weights: WeightStore) -> int:
         return self._image_bytes(views, out.size[3])
@@ -94,7 +88,8 @@ class QuantizedProduct(Kernel):
         image = (rows, columns, 1, 1) if self._is_image(op, x) else (1, columns, 1, rows)
         turned = 0 if self._is_image(op, x) else aligned_bytes(arch(), (1, x.shape[3], 1, rows), SI8)
         packed = 0 if x.is_aligned(arch()) else aligned_bytes(arch(), x.shape, SI8)
-        return packed + turned + table_bytes(columns) + sum(aligned_bytes(arch(), image, element) for element in (SI32, SI8))
+        made = sum(aligned_bytes(arch(), image, element) for element in (SI32, op.output.type.element))
+        return packed + turned + table_bytes(columns) + made
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         x, out, s = tile.operands[0], tile.results[0], Scratch(tile.scratch)
@@ -112,9 +107,9 @@ class QuantizedProduct(Kernel):
         sweep = Sweep((x.shape[2], x.shape[3]) if by_image else (1, 1))
         shape = (rows, columns, 1, 1) if by_image else (1, columns, 1, rows)
         sums, results = s.take(shape, SI32), s.take(shape, out.element)
-        table = scale_table(tile.constants, columns, s, e)
+        requantization = Requantization(op, tile.constants, columns, s, e)
         e.convolve(sums, x, tile.constants + scale_bytes(columns), None, sweep, outside=op.input.type.scaling[1])
-        e.requantize_scaled(results, sums, table)
+        requantization.finish(results, sums)
         if not by_image:
             e.transpose(out, results)
             return
@@ -126,8 +121,9 @@ class QuantizedProduct(Kernel):
         """Bytes a lane of the smallest tile: a row and a column in each lane."""
         p, lanes = product(op), arch().lanes
         out = Box((0, 0, 0, 0), (1, min(p.total_rows, lanes), 1, min(p.columns, lanes)))
-        x, y = (LocalTensor.aligned(arch(), 0, (1, out.size[1], 1, width), SI8) for width in (p.inner, out.size[3]))
-        held = sum(aligned_bytes(arch(), t.shape, SI8) for t in (x, y)) + self._image_bytes(self.views(op, [None]), out.size[3])
+        sides = ((p.inner, SI8), (out.size[3], op.output.type.element))
+        x, y = (LocalTensor.aligned(arch(), 0, (1, out.size[1], 1, width), element) for width, element in sides)
+        held = sum(aligned_bytes(arch(), t.shape, t.element) for t in (x, y)) + self._image_bytes(self.views(op, [None]), out.size[3])
         return held + self.scratch(op, Tile((x, None, None, None), (y,), (None,) * 4, out))
 
     def _image_bytes(self, views: Views, columns: int) -> int:

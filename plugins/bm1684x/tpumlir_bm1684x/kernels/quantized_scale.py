@@ -9,7 +9,7 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
 from tpumlir_bm1684x.kernels.channel import PlaneScaleKernel, ScaleKernel
 from tpumlir_bm1684x.kernels.common import Scratch, is_weight
-from tpumlir_bm1684x.kernels.quantized_convolution import scale_bytes, scale_image, scale_table, table_bytes
+from tpumlir_bm1684x.kernels.requantization import Requantization, scale_bytes, scale_image, table_bytes
 from tpumlir_core.ir import ElementType, Operation, WeightStore
 from tpumlir_sophgo.kernel import Kernel, KernelRegistry, LaneImage, Tile, Views
 from tpumlir_sophgo.tensor import Box, Shape4, aligned_bytes
@@ -43,7 +43,7 @@ class QuantizedScaleKernel(Kernel):
 
     def constants(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> LaneImage | None:
         scale, offset = (weights[value.name] for value in op.operands[1:] if value is not None)
-        return scale_image(scale, offset, slice(out.start[1], out.stop[1]))
+        return scale_image(op, scale, offset, slice(out.start[1], out.stop[1]))
 
     def constant_bytes(self, op: Operation, views: Views, out: Box, weights: WeightStore) -> int:
         return scale_bytes(out.size[1])
@@ -54,10 +54,10 @@ class QuantizedScaleKernel(Kernel):
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         x, out, s = tile.operands[0], tile.results[0], Scratch(tile.scratch)
         assert x is not None
-        table = scale_table(tile.constants, tile.out.size[1], s, e)
+        requantization = Requantization(op, tile.constants, tile.out.size[1], s, e)
         wide = s.take(out.shape, ElementType.SI16)
         e.unary("cast", wide, x)
-        e.requantize_scaled(out, wide, table)
+        requantization.finish(out, wide)
 
 
 def register(registry: KernelRegistry) -> None:
