@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tpumlir_core.ir import ElementType, Module, Operation, Value
+from tpumlir_core.ir import ElementType, Module, Operation, Return, Value
 from tpumlir_core.lowering import KEPT
 from tpumlir_core.plugins.extension_points import CalibratedRange, LoweringOptions, Target
 
@@ -37,6 +37,13 @@ ELEMENTWISE = frozenset({
 })
 
 
+PROBABILITIES = frozenset({"Sigmoid", "Softmax"})
+"""Outputs of the network that these make stay F32: F16 has few digits below 6e-5, and a detector's are smaller where there is nothing."""
+
+RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "View"})
+"""Other views of the same numbers."""
+
+
 def kind(operation: Operation) -> str:
     """A Top operation's name without the dialect; a custom operator's with its own, as it may be called what a Top operation is."""
     dialect, _, name = operation.opcode.partition(".")
@@ -60,7 +67,22 @@ def storage_modes(module: Module, target: Target, options: LoweringOptions) -> d
             continue
         named = options.modes.get(operation.name)
         modes[operation] = named or _default_mode(operation, target, options, modes, outputs)
+    modes |= {operation: "F32" for operation in _final(module, options) if modes[operation] in STORED}
     return modes
+
+
+def _final(module: Module, options: LoweringOptions) -> set[Operation]:
+    """What makes outputs of the network of probabilities, and reshapes to outputs, but for those asked for as they are stored and those
+    that options name."""
+    asked = {value for i, value in enumerate(module.function.outputs) if i in options.quant_outputs}
+    found = set[Operation]()
+    for operation in reversed(module.function.operations):
+        users = [user for result in operation.results for user, _ in result.uses]
+        if kind(operation) not in PROBABILITIES | RESHAPES or operation.name in options.modes or not asked.isdisjoint(operation.results):
+            continue
+        if all(isinstance(user, Return) or (user in found and kind(user) in RESHAPES) for user in users):
+            found.add(operation)
+    return found
 
 
 def _default_mode(

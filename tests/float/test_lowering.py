@@ -87,6 +87,22 @@ def test_outside_types_can_stay(mode: str, element: ElementType) -> None:
     np.testing.assert_array_equal(to_real(stored[name], lowered.function.outputs[0].type), plain[name])
 
 
+@pytest.mark.parametrize(("mode", "element"), [("F16", F16), ("BF16", BF16)])
+def test_probabilities_that_are_outputs_keep_f32(mode: str, element: ElementType) -> None:
+    """Through reshapes too; what is made of others, or asked for as it is stored, does not."""
+
+    def stored(**options: Any) -> list[ElementType]:
+        graph = Graph()
+        x = graph.op(top.Conv, graph.input(1, 3, 4, 4), graph.random(6, 3, 1, 1), kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0))
+        values = [graph.op(top.Sigmoid, x), graph.op(top.Reshape, graph.op(top.Softmax, x, axis=1), shape=(6, 16)), graph.op(top.Tanh, x)]
+        inner = graph.op(top.Sigmoid, values[2])
+        lowered = lower(graph.module(*values, graph.op(top.Mul, inner, inner)), mode, **options)
+        return [op.output.type.element for op in lowered.function.operations if op.opcode in ("tpu.Sigmoid", "tpu.Softmax")]
+
+    assert stored() == [F32, F32, element]
+    assert stored(quant_outputs=Positions(every=True)) == [element] * 3
+
+
 def test_a_value_is_converted_once() -> None:
     graph = Graph()
     x = graph.input(2, 3)

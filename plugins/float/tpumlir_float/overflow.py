@@ -8,7 +8,7 @@ from tpumlir_core.precision import LARGEST_F16
 
 
 def keep_probabilities_finite(module: Module, modes: dict[Operation, str]) -> None:
-    """Limit the operand of every Softmax that is stored in F16, in place, and add the limits to ``modes``.
+    """Limit the operand of every Softmax of what is stored in F16, in place, and add the limits to ``modes``.
 
     A score beyond the largest F16 number is infinite when it is stored, and the difference of two infinities, which softmax takes,
     is no number: one score that is too large would leave nothing of the others.
@@ -16,7 +16,7 @@ def keep_probabilities_finite(module: Module, modes: dict[Operation, str]) -> No
     names = {value.name for value in module.function.values()}
     operations: list[Operation] = []
     for operation in module.function.operations:
-        if isinstance(operation, Softmax) and modes[operation] == "F16":
+        if isinstance(operation, Softmax) and "F16" in {modes.get(one) for one in (operation, operation.input.owner) if one is not None}:
             limit = _limit(operation.input, names)
             operation.set_operand(0, limit.output)
             modes[limit] = "F16"

@@ -19,13 +19,12 @@ from tpumlir_core.ir import Module, Operation
 from tpumlir_core.ir.operator import Operator
 from tpumlir_core.ir.top import Weight
 from tpumlir_core.plugins.extension_points import LoweringOptions, Positions
-from tpumlir_core.precision import kind
+from tpumlir_core.precision import RESHAPES, kind
 
 INT8 = "INT8"
 
 PRODUCTS = frozenset({"Conv", "MatMul"})
-RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "View"})
-FOLLOWING = RESHAPING | frozenset({
+FOLLOWING = RESHAPES | frozenset({
     "MaxPool", "Permute", "Slice", "Reverse", "Tile", "Expand", "Upsample",
     "Gather", "Depth2Space", "ShuffleChannel", "SwapChannel", "SwapDimInner",
 })
@@ -91,11 +90,11 @@ def ending_in_floats(module: Module, options: LoweringOptions, serving: Set[Oper
             return True
         if user.name in options.modes:
             return options.modes[user.name] != INT8
-        return user in serving or not may_be_quantized(user) or (user in found and kind(user) in RESHAPING)
+        return user in serving or not may_be_quantized(user) or (user in found and kind(user) in RESHAPES)
 
     for operation in reversed(module.function.operations):
         users = {user for result in operation.results for user, _ in result.uses}
-        passes_on = kind(operation) in PRODUCTS | RESHAPING and asked.isdisjoint(operation.results)
+        passes_on = kind(operation) in PRODUCTS | RESHAPES and asked.isdisjoint(operation.results)
         if passes_on and all(map(takes_floats, users)):
             found.add(operation)
     return found
