@@ -2,7 +2,8 @@
 
 A NAME is a part of a network's name. In INT8 a network is calibrated on the very inputs that it runs on, as `tpumlir calibrate
 --method max` does: of those nothing is to be cut off. Each network is compiled by the command, in a process of its own, whose
-processor time and peak memory are the figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs.
+processor time and peak memory are the figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs, and in INT8 by the
+chip's executor too, which should agree bit for bit.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from bench.children import run
 from sweeps.models import NETWORKS, Network
 from tpumlir_core import api
 from tpumlir_core.calibration import Calibration
-from tpumlir_core.checks import interpret
+from tpumlir_core.checks import execute, interpret
 from tpumlir_core.errors import TpumlirError
 from tpumlir_core.ir import Array, Module
-from tpumlir_core.plugins.extension_points import ImportOptions
+from tpumlir_core.plugins.extension_points import ImportOptions, LoweringOptions
 from tpumlir_core.stages import Session
-from tpumlir_core.tables import TableOrigin, write_calibration_table
+from tpumlir_core.tables import TableOrigin, read_calibration_table, write_calibration_table
 from tpumlir_core.verify import Report, compare_tensors
 
 CHIP = "bm1684x"
@@ -52,6 +53,8 @@ class Similarity:
     euclid: float
     emulator_seconds: float
     note: str = ""
+    inexact: float | None = None
+    """Share of the outputs' numbers that the executor has otherwise than the emulator, in the last bit or more; None: not asked."""
 
 
 @dataclass
@@ -132,7 +135,8 @@ def _compare(network: Network, source: Path, compiled: Path, finding: Finding, m
         expected = api.run(source, inputs, options=options, session=session)
         report = compare_tensors(ours, expected)
         cosine, euclid = report.cosine, report.euclid
-        found = Similarity(kind, cosine, euclid, seconds)
+        inexact = _inexact(source, options, compiled, inputs, ours) if mode == "INT8" else None
+        found = Similarity(kind, cosine, euclid, seconds, inexact=inexact)
         if ours.keys() != expected.keys() or not _similar(report, mode):
             exact = _exact_outputs(module, inputs, session)
             own, theirs = compare_tensors(ours, exact), compare_tensors(expected, exact)
@@ -140,6 +144,19 @@ def _compare(network: Network, source: Path, compiled: Path, finding: Finding, m
             if ours.keys() != expected.keys() or not _similar(own, mode) or _similar(theirs, mode):
                 finding.fault = f"on {kind} input: cosine {cosine:.7f}, euclidean similarity {euclid:.5f}"
         finding.similarities.append(found)
+
+
+def _inexact(
+    source: Path, options: ImportOptions, compiled: Path, inputs: Mapping[str, Array], ours: Mapping[str, Array]
+) -> float:
+    """The share of numbers in which the emulator's outputs and the executor's differ."""
+    session = Session()
+    lowering = LoweringOptions(calibration=read_calibration_table(compiled.with_suffix(".table")))
+    module = api.transform(source, options=options, session=session)
+    lowered = api.lower(module, chip=CHIP, quantize="INT8", lowering=lowering, session=session)
+    executed = execute(lowered, inputs, CHIP, session)
+    differ = [np.sum(executed[name].reshape(array.shape) != array) for name, array in ours.items()]
+    return float(sum(differ)) / sum(array.size for array in ours.values())
 
 
 def _similar(report: Report, mode: str) -> bool:
@@ -188,9 +205,15 @@ def main() -> int:
 def _line(finding: Finding) -> str:
     if finding.skipped:
         return f"{finding.network}: skipped: {finding.skipped}"
-    similar = "; ".join(f"{s.inputs} cosine {s.cosine:.7f} euclid {s.euclid:.5f}{s.note and f' ({s.note})'}" for s in finding.similarities)
+    similar = "; ".join(f"{s.inputs} cosine {s.cosine:.7f} euclid {s.euclid:.5f}{_remarks(s)}" for s in finding.similarities)
     verdict = f"FAULT: {finding.fault}" if finding.fault else "ok"
     return f"{finding.network}: {verdict}: {finding.processor_seconds} s, {finding.peak_bytes / 1e6:.0f} MB; {similar}"
+
+
+def _remarks(found: Similarity) -> str:
+    exact = {None: "", 0.0: "executor equal"}.get(found.inexact, f"executor differs in {found.inexact or 0:.2%}")
+    told = [remark for remark in (exact, found.note) if remark]
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _table(findings: Sequence[Finding], mode: str) -> str:
@@ -203,7 +226,7 @@ def _table(findings: Sequence[Finding], mode: str) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for f in findings:
-        similar = "<br>".join(f"{s.inputs}: {s.cosine:.7f}, {s.euclid:.5f}{s.note and f' ({s.note})'}" for s in f.similarities)
+        similar = "<br>".join(f"{s.inputs}: {s.cosine:.7f}, {s.euclid:.5f}{_remarks(s)}" for s in f.similarities)
         shape = "x".join(map(str, f.shape))
         lines.append(
             f"| {f.network} | {shape} | {f.operators} | {f.tiu_instructions:,} | {f.dma_instructions:,} | {f.bytes:,} "

@@ -2,7 +2,7 @@
 
 Quantized products are exact in integers. Everything else is done as the chips do it: operands converted to F32, the operation in
 F32, results converted to what is stored; in 16 bits more than results is rounded (``narrow``). Functions that a chip approximates
-(exponentials and what is made of them) are calculated exactly here, so that their results may differ in the last bit.
+(exponentials and what is made of them) its plugin may bring; else they are calculated exactly, and may differ in the last bit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SophgoExecutor(Executor):
         arrays: dict[Value, Array] = {}
         kept: dict[str, Array] = {}
         for index, operation in enumerate(module.function.operations):
-            found = _execute(module, operation, arrays, fed)
+            found = self._execute(module, operation, arrays, fed)
             for value, array in zip(operation.results, found, strict=True):
                 arrays[value] = array
                 if not isinstance(operation, Weight):
@@ -34,6 +34,23 @@ class SophgoExecutor(Executor):
             for value in last.get(index, ()):
                 arrays.pop(value, None)
         return kept
+
+    def functions(self, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
+        """The F32 results, before they are stored, of an operation that the chip approximates; None for any other."""
+        return None
+
+    def _execute(self, module: Module, operation: Operation, arrays: Mapping[Value, Array], fed: Mapping[str, Array]) -> Sequence[Array]:
+        """The results as stored."""
+        if isinstance(operation, Input):
+            return [fed[operation.name]]
+        if isinstance(operation, Weight):
+            return [module.weights[operation.name].reshape(operation.output.shape)]
+        operands = [None if value is None else arrays[value] for value in operation.operands]
+        if operation.stored:
+            return operation.evaluate(operands)
+        real = [None if v is None or a is None else to_real(a, v.type) for v, a in zip(operation.operands, operands, strict=True)]
+        found = evaluate_narrow(operation, real) or self.functions(operation, real) or operation.evaluate(real)
+        return [to_stored(array, value.type) for value, array in zip(operation.results, found, strict=True)]
 
 
 def _stored(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -53,18 +70,3 @@ def _last_uses(module: Module) -> dict[int, list[Value]]:
     for value, index in last.items():
         found.setdefault(index, []).append(value)
     return found
-
-
-def _execute(module: Module, operation: Operation, arrays: Mapping[Value, Array], fed: Mapping[str, Array]) -> Sequence[Array]:
-    """The results as stored."""
-    if isinstance(operation, Input):
-        return [fed[operation.name]]
-    if isinstance(operation, Weight):
-        return [module.weights[operation.name].reshape(operation.output.shape)]
-    operands = [None if value is None else arrays[value] for value in operation.operands]
-    if operation.stored:
-        return operation.evaluate(operands)
-    real = [None if v is None or a is None else to_real(a, v.type) for v, a in zip(operation.operands, operands, strict=True)]
-    found = evaluate_narrow(operation, real)
-    results = operation.evaluate(real) if found is None else found
-    return [to_stored(array, value.type) for value, array in zip(operation.results, results, strict=True)]

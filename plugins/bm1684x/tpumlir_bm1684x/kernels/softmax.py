@@ -133,8 +133,12 @@ class AcrossLanes(Kernel):
         return None
 
     def views(self, op: Any, known: Sequence[Shape4 | None]) -> Views | None:
-        view = self.view(Extent.of(op.input.shape, op.axis))
+        view = self.view_of(op)
         return Views((view,), (view,))
+
+    def view_of(self, op: Any) -> Shape4:
+        """How an operation's rows lie in the lanes."""
+        return self.view(Extent.of(op.input.shape, op.axis))
 
     @staticmethod
     def view(extent: Extent) -> Shape4:

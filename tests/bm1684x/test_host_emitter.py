@@ -1,0 +1,129 @@
+"""What depends on how kernels calculate, done on the host: every bit as the emulator has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.passes.conftest import Graph
+from tpumlir_bm1684x import host_emitter
+from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.emitter import Bm1684xEmitter
+from tpumlir_bm1684x.host_emitter import Bm1684xExecutor, HostEmitter, Unmodelled, as_kernels_do
+from tpumlir_bm1684x.kernels import registry
+from tpumlir_bm1684x.target import Bm1684xTarget
+from tpumlir_core import api
+from tpumlir_core.errors import InternalError
+from tpumlir_core.ir import ElementType, Operation, TensorType, Value, operation_class, top
+from tpumlir_core.ir.top import Input
+from tpumlir_core.stages import Session
+from tpumlir_sophgo.tensor import LocalTensor
+from tpumlir_sophgo.testing.kernels import run_kernel
+from tpumlir_sophgo.testing.programs import run_module
+
+FUNCTIONS: dict[str, dict[str, Any]] = {
+    **{name: {} for name in (
+        "Sigmoid", "SiLU", "Tanh", "Exp", "Softplus", "Mish", "Erf", "GELU", "Softsign", "Sin", "Cos", "Tan", "Sinh", "Cosh",
+        "Log", "Sqrt", "Rsqrt", "Arccos", "Arctanh",
+    )},
+    "Swish": {"beta": 1.3}, "Elu": {"alpha": 1.2}, "Reciprocal": {"const_val": 0.7}, "Softmax": {"axis": 1, "beta": 1.5},
+}
+DOMAINS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("Log", "Sqrt", "Rsqrt"), (0.0, np.inf)), **dict.fromkeys(("Arccos", "Arctanh"), (-0.99, 0.99)),
+}
+SPECIAL = np.float32([0, -0.0, 1e-39, -1e-39, 1.2e-38, 3e38, -3e38, np.inf, -np.inf, 1e-30, 88.8, -88.8])
+
+
+def operation(name: str, shape: tuple[int, ...], **attributes: Any) -> Operation:
+    kind = operation_class(f"tpu.{name}")
+    assert kind is not None
+    source: Value = Input.create([None], [("x", TensorType(shape))]).output
+    return kind.create([source], ["y"], **attributes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(sorted(FUNCTIONS)), st.sampled_from([(2, 70, 3, 9), (3, 5), (1, 1000), (1, 3, 33, 31), (4, 64, 7)]),
+    st.sampled_from([1.0, 20.0, 1e-3, 1e4, 1e-39]), st.integers(0, 2**32 - 1),
+)
+def test_functions(machine: Any, name: str, shape: tuple[int, ...], scale: float, seed: int) -> None:
+    x = np.clip(np.random.default_rng(seed).standard_normal(shape) * scale, *DOMAINS.get(name, (-np.inf, np.inf))).astype(np.float32)
+    op = operation(name, shape, **FUNCTIONS[name])
+    wanted = run_kernel(machine, Bm1684xEmitter.new, registry().local[op.opcode], op, [x])[0]  # type: ignore[arg-type]
+    found = as_kernels_do(op, [x])
+    assert found is not None
+    np.testing.assert_array_equal(found[0].view(np.uint32), wanted.view(np.uint32))
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"Softmax"} - DOMAINS.keys()))
+def test_zeros_and_numbers_at_the_ends(machine: Any, name: str) -> None:
+    op = operation(name, (1, 12), **FUNCTIONS[name])
+    x = SPECIAL.reshape(1, 12)
+    wanted = run_kernel(machine, Bm1684xEmitter.new, registry().local[op.opcode], op, [x])[0]  # type: ignore[arg-type]
+    found = as_kernels_do(op, [x])
+    assert found is not None
+    np.testing.assert_array_equal(found[0], wanted)
+
+
+def test_division(machine: Any) -> None:
+    x, y = (grid.astype(np.float32).reshape(1, 144) for grid in np.meshgrid(SPECIAL, SPECIAL))
+    kind = operation_class("tpu.Div")
+    assert kind is not None
+    op = kind.create([Input.create([None], [(n, TensorType(x.shape))]).output for n in ("a", "b")], ["y"])
+    wanted = run_kernel(machine, Bm1684xEmitter.new, registry().local["tpu.Div"], op, [x, y])[0]  # type: ignore[arg-type]
+    found = as_kernels_do(op, [x, y])
+    assert found is not None
+    np.testing.assert_array_equal(found[0], wanted)
+
+
+def test_large_tensors_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 70, 11)).astype(np.float32)
+    op = operation("Sigmoid", x.shape)
+    whole = as_kernels_do(op, [x])
+    monkeypatch.setattr(host_emitter, "BLOCK", 1000)
+    parts = as_kernels_do(op, [x])
+    assert whole is not None
+    assert parts is not None
+    np.testing.assert_array_equal(parts[0], whole[0])
+
+
+def test_what_is_not_done_here() -> None:
+    emitter = HostEmitter(1024)
+    x = LocalTensor.aligned(arch(), 0, (1, 64, 1, 4), ElementType.F32)
+    with pytest.raises(Unmodelled, match="convolve"):
+        emitter.convolve(x, x)
+    with pytest.raises(Unmodelled, match="xor"):
+        emitter.binary("xor", x, x, x)
+    with pytest.raises(InternalError, match="beyond the 1024 bytes"):
+        emitter.read(LocalTensor.aligned(arch(), 1024, (1, 64, 1, 4), ElementType.F32))
+    assert as_kernels_do(operation("Floor", (3,)), [np.ones(3, np.float32)]) is None
+    assert as_kernels_do(operation("Exp", (0,)), [np.ones(0, np.float32)]) is None
+
+
+NORMAL = {"eps": 1e-5}
+NETWORKS: dict[str, Callable[[Graph], Value]] = {
+    "layer": lambda g: g.op(top.LayerNorm, g.input(3, 7, 40), g.random(40), g.random(40), axis=2, normalized_shape=(40,), **NORMAL),
+    "group": lambda g: g.op(top.GroupNorm, g.input(2, 12, 5, 7), g.random(1, 12, 1, 1), g.random(1, 12, 1, 1), num_groups=3, **NORMAL),
+    "sum": lambda g: g.op(top.Reduce, g.input(3, 5, 70), axes=(2,), keepdims=True, mode="ReduceSum"),
+    "quotient": lambda g: g.op(top.Div, g.input(3, 5, 70), g.input(3, 1, 70, low=0.5, high=3.0)),
+    "softmax": lambda g: g.op(top.Softmax, g.input(4, 2000), axis=1),
+    "scores": lambda g: g.op(top.Softmax, g.op(top.Sigmoid, g.op(top.MulConst, g.input(2, 8, 40), const_val=3.0)), axis=1),
+}
+
+
+@pytest.mark.parametrize("mode", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_executor_in_floats(machine: Any, name: str, mode: str) -> None:
+    """Also where results are rounded to 16 bits."""
+    graph, target = Graph(), Bm1684xTarget()
+    module = graph.module(NETWORKS[name](graph))
+    lowered = api.lower(module, chip="bm1684x", quantize=mode, session=Session())
+    found = run_module(machine, target.chip(), target.kernels(), lowered, graph.inputs)
+    expected = Bm1684xExecutor().run(lowered, graph.inputs)
+    for output, array in found.items():
+        np.testing.assert_array_equal(array, expected[output])
