@@ -293,6 +293,7 @@ def test_whose_type_was_said_stays_in_8_bits(graph: Graph) -> None:
     assert elements(table) == [SI8, ElementType.F32]
     assert elements({**table, z.name: replace(table[z.name], fixed=True)}) == [SI8, SI8]
     assert elements(table, modes={z.name: "F16"}) == [ElementType.F16]
+    assert elements(table, modes={z.name: "F32"}) == [ElementType.F32]
 
 
 # --- on the emulator -----------------------------------------------------------------------------------------------------

@@ -95,7 +95,8 @@ def make_plan(module: Module, target: Target, options: LoweringOptions) -> Plan:
         if storages is not None and _supported(operation, plan, storages, target):
             plan.modes[operation] = INT8
             plan.quantized.update(zip(operation.results, storages, strict=True))
-            direct = [_float_taken(operation, floats)] if operation in ending and kind(operation) in PRODUCTS and not as_source else []
+            ends = operation in ending and kind(operation) in PRODUCTS and not as_source
+            direct = [_float_taken(operation, floats, options)] if ends else []
             made = direct if direct and _supported(operation, plan, direct, target) else storages
             plan.made.update(zip(operation.results, made, strict=True))
             _tabulate(operation, plan, storages[0], target)
@@ -147,9 +148,10 @@ def _keep(operation: Operation, plan: Plan, options: LoweringOptions) -> None:
             plan.quantized[value] = plan.storage(value, options.calibration[value.name], options.asymmetric)
 
 
-def _float_taken(operation: Operation, floats: Mapping[Operation, str]) -> Storage:
+def _float_taken(operation: Operation, floats: Mapping[Operation, str], options: LoweringOptions) -> Storage:
     """Floats as those who take a product's result want them."""
-    wanted = {STORED.get(floats[user], ElementType.F32) for user, _ in operation.output.uses if user.opcode != RETURN}
+    modes = {options.modes.get(user.name, floats[user]) for user, _ in operation.output.uses if user.opcode != RETURN}
+    wanted = {STORED.get(mode, ElementType.F32) for mode in modes}
     narrow = STORED.get(floats[operation], ElementType.F32)
     return Storage(narrow if narrow in wanted else ElementType.F32)
 
