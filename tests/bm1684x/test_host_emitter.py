@@ -109,6 +109,7 @@ NORMAL = {"eps": 1e-5}
 NETWORKS: dict[str, Callable[[Graph], Value]] = {
     "layer": lambda g: g.op(top.LayerNorm, g.input(3, 7, 40), g.random(40), g.random(40), axis=2, normalized_shape=(40,), **NORMAL),
     "group": lambda g: g.op(top.GroupNorm, g.input(2, 12, 5, 7), g.random(1, 12, 1, 1), g.random(1, 12, 1, 1), num_groups=3, **NORMAL),
+    "neighbours": lambda g: g.op(top.LRN, g.input(2, 12, 5, 7), size=5, alpha=0.7, beta=0.75, bias=1.0),
     "sum": lambda g: g.op(top.Reduce, g.input(3, 5, 70), axes=(2,), keepdims=True, mode="ReduceSum"),
     "quotient": lambda g: g.op(top.Div, g.input(3, 5, 70), g.input(3, 1, 70, low=0.5, high=3.0)),
     "softmax": lambda g: g.op(top.Softmax, g.input(4, 2000), axis=1),

@@ -31,9 +31,9 @@ from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 F32 = ElementType.F32
 DEPENDING = frozenset(f"tpu.{name}" for name in (
-    "Arccos", "Arctanh", "Cos", "Cosh", "Div", "Elu", "Erf", "Exp", "GELU", "GroupNorm", "InstanceNorm", "LayerNorm", "Log", "LogB", "Mish",
-    "PixelNorm", "Pow", "Pow2", "Pow3", "RMSNorm", "Reciprocal", "Reduce", "Rsqrt", "SiLU", "Sigmoid", "Sin", "Sinh", "Softmax", "Softplus",
-    "Softsign", "Sqrt", "Swish", "Tan", "Tanh",
+    "Arccos", "Arctanh", "Cos", "Cosh", "Div", "Elu", "Erf", "Exp", "GELU", "GroupNorm", "InstanceNorm", "LRN", "LayerNorm", "Log", "LogB",
+    "Mish", "PixelNorm", "Pow", "Pow2", "Pow3", "RMSNorm", "Reciprocal", "Reduce", "Rsqrt", "SiLU", "Sigmoid", "Sin", "Sinh", "Softmax",
+    "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh",
 ))
 """Operations whose numbers depend on how their kernels calculate."""
 BLOCK = 1 << 18
