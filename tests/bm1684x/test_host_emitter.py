@@ -14,7 +14,8 @@ from tests.passes.conftest import Graph
 from tpumlir_bm1684x import host_emitter
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.host_emitter import Bm1684xExecutor, HostEmitter, Unmodelled, as_kernels_do
+from tpumlir_bm1684x.host_emitter import Bm1684xExecutor, HostEmitter, Unmodelled, as_kernels_do, sums_of_products
+from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels import registry
 from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core import api
@@ -95,14 +96,53 @@ def test_large_tensors_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_not_done_here() -> None:
     emitter = HostEmitter(1024)
     x = LocalTensor.aligned(arch(), 0, (1, 64, 1, 4), ElementType.F32)
+    with pytest.raises(Unmodelled, match="depthwise"):
+        emitter.depthwise(x, x)
     with pytest.raises(Unmodelled, match="convolve"):
-        emitter.convolve(x, x)
+        emitter.convolve(x, x, 0, None, Sweep((1, 1)))
     with pytest.raises(Unmodelled, match="xor"):
         emitter.binary("xor", x, x, x)
     with pytest.raises(InternalError, match="beyond the 1024 bytes"):
         emitter.read(LocalTensor.aligned(arch(), 1024, (1, 64, 1, 4), ElementType.F32))
     assert as_kernels_do(operation("Floor", (3,)), [np.ones(3, np.float32)]) is None
     assert as_kernels_do(operation("Exp", (0,)), [np.ones(0, np.float32)]) is None
+
+
+WINDOW = {"kernel_shape": (3, 2), "strides": (2, 1), "pads": (1, 0, 1, 1)}
+SUMS: dict[str, Callable[[Graph], Value]] = {
+    "convolution": lambda g: g.op(top.Conv, g.input(2, 70, 9, 7), g.random(20, 70, 3, 2), g.random(20), do_relu=True, **WINDOW),
+    "groups": lambda g: g.op(top.Conv, g.input(1, 30, 9, 7), g.random(66, 10, 3, 2), None, group=3, dilations=(2, 1), **WINDOW),
+    "transposed": lambda g: g.op(top.Deconv, g.input(2, 40, 9, 7), g.random(20, 40, 3, 2), g.random(20), **WINDOW),
+    "not every result has a tap": lambda g: g.op(
+        top.Deconv, g.input(1, 8, 5, 4), g.random(3, 8, 1, 1), g.random(3), kernel_shape=(1, 1), strides=(3, 2), pads=(0, 0, 0, 0)),
+    "product": lambda g: g.op(top.MatMul, g.input(2, 9, 130), g.input(2, 130, 20), None),
+    "a weight": lambda g: g.op(top.MatMul, g.input(2, 130), g.random(130, 20), g.random(20), do_relu=True),
+}
+
+
+@pytest.mark.parametrize("mode", ["F16", "BF16"])
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_of_products_of_16_bits(machine: Any, name: str, mode: str) -> None:
+    """Bit for bit as the instruction aligns, cuts off and adds them."""
+    graph, target = Graph(), Bm1684xTarget()
+    module = graph.module(SUMS[name](graph))
+    lowered = api.lower(module, chip="bm1684x", quantize=mode, session=Session())
+    found = run_module(machine, target.chip(), target.kernels(), lowered, graph.inputs)
+    lowered.attributes["module.mode"] = "INT8"  # where sums are done product by product
+    expected = Bm1684xExecutor().run(lowered, graph.inputs)
+    for output, array in found.items():
+        np.testing.assert_array_equal(array, expected[output])
+
+
+def test_what_has_too_many_products_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = Graph()
+    lowered = api.lower(graph.module(SUMS["product"](graph)), chip="bm1684x", quantize="F16", session=Session())
+    op = next(op for op in lowered.function.operations if op.opcode == "tpu.MatMul")
+    arrays = [np.ones(v.shape, np.float32) for v in op.operands if v is not None] + [None]
+    assert sums_of_products(op, arrays, each=True) is not None
+    assert sums_of_products(op, arrays, each=False) is None
+    monkeypatch.setattr(host_emitter, "MOST_PRODUCTS", 100)
+    assert sums_of_products(op, arrays, each=True) is None
 
 
 NORMAL = {"eps": 1e-5}

@@ -8,40 +8,53 @@ written once. The executor of the chip does so with the operations of ``DEPENDIN
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import product
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tpumlir_bm1684x.chip import arch
+from tpumlir_bm1684x.filter_layout import inputs_per_step
 from tpumlir_bm1684x.instructions.arithmetic import DIVIDE_STEPS
+from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.instructions.special import NEWTON_STEPS
 from tpumlir_bm1684x.kernels import registry
 from tpumlir_bm1684x.kernels.choice import ChoiceKernel
 from tpumlir_bm1684x.kernels.common import FunctionKernel, Scratch
 from tpumlir_bm1684x.kernels.functions import LEAST_NORMAL
 from tpumlir_core.errors import InternalError
-from tpumlir_core.ir import Array, ElementType, Operation, TensorType, WeightStore
+from tpumlir_core.ir import Array, ElementType, Module, Operation, TensorType, Value, WeightStore
+from tpumlir_core.ir.storage import to_real, to_stored
 from tpumlir_core.lowering import retyped
-from tpumlir_sophgo.arch import align
+from tpumlir_sophgo.arch import align, ceil_div
 from tpumlir_sophgo.arithmetic import Rounding
 from tpumlir_sophgo.conversion import convert
 from tpumlir_sophgo.executor import SophgoExecutor
 from tpumlir_sophgo.kernel import Kernel, Tile
+from tpumlir_sophgo.narrow import NARROW
 from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
 
 F32 = ElementType.F32
+_Found = TypeVar("_Found")
 DEPENDING = frozenset(f"tpu.{name}" for name in (
     "Arccos", "Arctanh", "Cos", "Cosh", "Div", "Elu", "Erf", "Exp", "GELU", "GroupNorm", "InstanceNorm", "LRN", "LayerNorm", "Log", "LogB",
     "Mish", "PixelNorm", "Pow", "Pow2", "Pow3", "RMSNorm", "Reciprocal", "Reduce", "Rsqrt", "SiLU", "Sigmoid", "Sin", "Sinh", "Softmax",
     "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh",
 ))
 """Operations whose numbers depend on how their kernels calculate."""
+SUMMING = frozenset({"tpu.Conv", "tpu.Deconv", "tpu.MatMul"})
+"""Sums of products; in 16 bits the instruction's own arithmetic shows in the last bit."""
 BLOCK = 1 << 18
 """Elements that a function is done of at once."""
 MOST_BYTES = 1 << 29
 """Of local memory that is made for one operation; what takes more is left to numpy's own functions."""
 _ROOM = 4096
 """Bytes of a lane for what functions need beside tensors of the operand's size, and to begin these at whole words."""
+MOST_PRODUCTS = 1 << 25
+"""That convolutions of 16-bit floats are made of, one by one; where there are more, last bits are left to numpy's own sums."""
+_PRODUCT_BITS = 24
+_AT_ONCE = 1 << 20
+"""Products in memory."""
 _ROOT_BITS = 0x5F3759DF
 """Minus half the bits of x: the bits of about 1 / sqrt(x), where the instruction's iterations begin."""
 
@@ -58,6 +71,16 @@ def _flushed(array: Array) -> Array:
     if array.dtype != np.float32:
         return array
     found: Array = np.where(np.abs(array) < LEAST_NORMAL, np.copysign(np.float32(0), array), array)
+    return found
+
+
+def _sum_of_products(x: Array, filters: Array) -> Array:
+    """What a step of the multipliers of 16-bit floats gives: products along the last axis, cut off 24 bits below the first one of the
+    largest, added up exactly and rounded to F32."""
+    products = x * filters
+    _, exponent = np.frexp(np.abs(products).max(-1, keepdims=True))
+    scaled = np.trunc(np.ldexp(products, _PRODUCT_BITS + 1 - exponent))
+    found: Array = np.ldexp(scaled.sum(-1, dtype=np.float64), exponent[..., 0] - _PRODUCT_BITS - 1).astype(np.float32)
     return found
 
 
@@ -78,6 +101,7 @@ class HostEmitter:
 
     def __init__(self, bytes_: int) -> None:
         self.arch = arch()
+        self.products = 0
         self.memory = np.zeros((self.arch.lanes, bytes_), np.uint8)
 
     def __getattr__(self, name: str) -> Any:
@@ -110,24 +134,31 @@ class HostEmitter:
         return np.lib.stride_tricks.as_strided(base, shape, (n, c, self.memory.strides[0], h, w))
 
     def _value(self, operand: LocalTensor | float, element: ElementType) -> Array:
+        """As stored, but 16-bit floats as F32."""
         if isinstance(operand, LocalTensor):
-            return self.read(operand)
+            return to_real(self.read(operand), TensorType((), operand.element)) if operand.element in NARROW else self.read(operand)
+        if element in NARROW:
+            type_ = TensorType((), element)
+            return to_real(to_stored(np.asarray(operand, np.float32), type_), type_)
         return np.asarray(operand, element.numpy)
+
+    def _store(self, out: LocalTensor, data: Array) -> None:
+        """Put what was calculated, of 16-bit floats as F32."""
+        self.write(out, to_stored(data, TensorType((), out.element)) if out.element in NARROW else data)
 
     # --- builders ---------------------------------------------------------------------------------------------------------
     def binary(self, operation: str, out: LocalTensor, a: LocalTensor | float, b: LocalTensor | float) -> None:
         element = next((t.element for t in (a, b) if isinstance(t, LocalTensor)), out.element)
-        wide = element is F32 or not element.is_float
-        if operation not in _ARITHMETIC or not wide or out.element is not element:
+        if operation not in _ARITHMETIC or out.element is not element:
             raise Unmodelled(operation)
         found = _ARITHMETIC[operation](_flushed(self._value(a, element)), _flushed(self._value(b, element)))
-        self.write(out, _flushed(found))
+        self._store(out, _flushed(found))
 
     def unary(self, operation: str, out: LocalTensor, a: LocalTensor | float, rounding: int = 0) -> None:
         if operation == "copy":
             self.copy(out, a)
         elif operation == "abs":
-            self.write(out, np.abs(self._value(a, out.element)))
+            self._store(out, np.abs(self._value(a, out.element)))
         elif operation == "cast" and isinstance(a, LocalTensor):
             self.write(out, convert(self.read(a), a.element, out.element, Rounding(rounding)))
         else:
@@ -142,7 +173,7 @@ class HostEmitter:
         self.write(out, _inverse_root(_flushed(self.read(x)), NEWTON_STEPS))
 
     def copy(self, out: LocalTensor, a: LocalTensor | float) -> None:
-        self.write(out, self._value(a, out.element).copy())
+        self._store(out, self._value(a, out.element).copy())
 
     def shift_bits(self, out: LocalTensor, a: LocalTensor, bits: int, arithmetic: bool = False) -> None:
         values = self.read(a).astype(np.int32 if arithmetic else np.uint32)
@@ -154,7 +185,7 @@ class HostEmitter:
     ) -> None:
         compared = next((t.element for t in (a, b) if isinstance(t, LocalTensor)), out.element)
         holds = _RELATIONS[relation](_flushed(self._value(a, compared)), _flushed(self._value(b, compared)))
-        self.write(out, np.where(holds, self._value(yes, out.element), self._value(no, out.element)))
+        self._store(out, np.where(holds, self._value(yes, out.element), self._value(no, out.element)))
 
     def select(self, relation: str, out: LocalTensor, a: LocalTensor | float, b: LocalTensor | float, yes: float) -> None:
         self.choose(relation, out, a, b, yes, 0.0)
@@ -180,22 +211,83 @@ class HostEmitter:
         self.write(out, self.read(source).copy())
 
 
+    def convolve(
+        self, out: LocalTensor, x: LocalTensor, filters: int, bias: int | None, sweep: Sweep, accumulate: bool = False, *,
+        outside: float = 0,
+    ) -> None:
+        """Of 16-bit floats: from the bias on, 32 input channels at once, tap after tap of the kernel, then the next 32."""
+        if x.element not in NARROW or outside or sweep.expansion != (1, 1):
+            raise Unmodelled("convolve")
+        n, c, h, w = out.shape
+        step, (rows, columns) = inputs_per_step(x.element), sweep.kernel
+        groups = ceil_div(x.shape[1], step)
+        self.products += n * c * h * w * groups * step * rows * columns
+        if self.products > MOST_PRODUCTS:
+            raise Unmodelled("convolve")
+        up, down, left, right = sweep.pads
+        source = np.zeros((n, x.shape[2] + up + down, x.shape[3] + left + right, groups * step), np.float32)
+        source[:, up : up + x.shape[2], left : left + x.shape[3], : x.shape[1]] = self._value(x, x.element).transpose(0, 2, 3, 1)
+        lie = (1, c, rows * columns * groups, step)
+        row = rows * columns * groups * step
+        kernels = self._value(LocalTensor(filters, lie, x.element, (0, row, step, 1), out.lane), x.element)[0]
+        sums = self._value(out, F32) if accumulate else np.zeros(out.shape, np.float32)
+        if bias is not None:
+            sums = sums + self.read(LocalTensor(bias, (1, c, 1, 1), F32, (0, 1, 1, 1), out.lane))
+        for group, i, j in product(range(groups), range(rows), range(columns)):
+            a, b, part = i * sweep.dilation[0], j * sweep.dilation[1], slice(group * step, (group + 1) * step)
+            high, wide = sweep.stride
+            seen = source[:, a : a + (h - 1) * high + 1 : high, b : b + (w - 1) * wide + 1 : wide, part]
+            weights = kernels[:, (group * rows + i) * columns + j]
+            count = max(1, _AT_ONCE // (n * h * w * step))
+            for start in range(0, c, count):
+                some = slice(start, start + count)
+                sums[:, some] = _flushed(sums[:, some] + _sum_of_products(seen[:, None], weights[None, some, None, None]))
+        self._store(out, sums)
+
+
 def as_kernels_do(operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
-    """The F32 results of an operation by its kernel; None where that does no more than IEEE says, or what is not done here.
+    """The results of an operation of ``DEPENDING``, as F32, by its kernel; None where that is not done here.
 
     ``operands`` are F32, weights among them.
     """
-    if operation.opcode not in DEPENDING or any(a is not None and (a.dtype != np.float32 or not a.size) for a in operands):
+    if operation.opcode not in DEPENDING:
         return None
-    twin: Any = retyped(operation, _as_f32)
+    twin = retyped(operation, _as_f32)
+    kernel = _kernel(twin)
+    x = operands[0]
+    if isinstance(kernel, FunctionKernel) and x is not None and _are_floats(operands):
+        return _modelled(lambda: [_function(kernel, twin, x)])
+    return _whole(kernel, twin, operands)
+
+
+def sums_of_products(operation: Operation, operands: Sequence[Array | None], each: bool) -> list[Array] | None:
+    """The results of an operation of ``SUMMING`` in 16 bits, as F32; product by product only where ``each`` is asked for. None: as
+    ``tpumlir_sophgo.narrow`` says."""
+    if operation.opcode not in SUMMING or operation.results[0].type.element not in NARROW:
+        return None
+    kernel = _kernel(operation)
+    if not kernel.takes(operation):  # it is done in F32, weights too
+        return operation.evaluate(operands)
+    return _whole(kernel, operation, operands) if each else None
+
+
+def _kernel(operation: Operation) -> Kernel:
     kernel: Any = registry().local[operation.opcode]
     while isinstance(kernel, ChoiceKernel):
-        kernel = kernel.choose(twin)
+        kernel = kernel.choose(operation)
+    found: Kernel = kernel
+    return found
+
+
+def _are_floats(operands: Sequence[Array | None]) -> bool:
+    return all(a is None or (a.dtype == np.float32 and a.size > 0) for a in operands)
+
+
+def _modelled(run: Callable[[], _Found]) -> _Found | None:
+    """What a run of a kernel gives; None where an instruction is not done here."""
     try:
         with np.errstate(all="ignore"):
-            if isinstance(kernel, FunctionKernel) and operands[0] is not None:
-                return [_function(kernel, twin, operands[0])]
-            return None if kernel.supports(twin) is not None else _whole(kernel, twin, operands)
+            return run()
     except Unmodelled:
         return None
 
@@ -223,6 +315,11 @@ def _function(kernel: FunctionKernel, operation: Operation, x: Array) -> Array:
 
 def _whole(kernel: Kernel, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
     """All of an operation as one tile, in as much local memory as it takes."""
+    fits = _are_floats(operands) and kernel.supports(operation) is None
+    return _modelled(lambda: _one_tile(kernel, operation, operands)) if fits else None
+
+
+def _one_tile(kernel: Kernel, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
     views = kernel.views(operation, [None] * len(operands))
     if views is None:
         return None
@@ -232,18 +329,19 @@ def _whole(kernel: Kernel, operation: Operation, operands: Sequence[Array | None
         if value is not None and array is not None:
             store[value.name] = array
 
-    def place(shape: Shape4) -> LocalTensor:
+    def place(shape: Shape4, value: Value) -> LocalTensor:
         nonlocal at
-        found = LocalTensor.aligned(arch(), at, shape, F32)
-        at += align(aligned_bytes(arch(), shape, F32), arch().eu_bytes)
+        found = LocalTensor.aligned(arch(), at, shape, value.type.element)
+        at += align(aligned_bytes(arch(), shape, found.element), arch().eu_bytes)
         return found
 
-    sources = [None if view is None or array is None else place(view) for view, array in zip(views.operands, operands, strict=True)]
+    pairs = zip(views.operands, operation.operands, strict=True)
+    sources = [None if view is None or value is None else place(view, value) for view, value in pairs]
     boxes = kernel.input_slices(operation, views, box)
     parts = tuple(
         None if source is None or part is None else source.part(arch(), part) for source, part in zip(sources, boxes, strict=True)
     )
-    results = tuple(place(view) for view in views.results)
+    results = tuple(place(view, value) for view, value in zip(views.results, operation.results, strict=True))
     image = kernel.constants(operation, views, box, store)
     constants, at = at, at + (0 if image is None else align(image.shape[1], arch().eu_bytes))
     tile = Tile(parts, results, tuple(boxes), box, constants, at)
@@ -253,15 +351,18 @@ def _whole(kernel: Kernel, operation: Operation, operands: Sequence[Array | None
     emitter = HostEmitter(end)
     for source, array in zip(sources, operands, strict=True):
         if source is not None and array is not None:
-            emitter.write(source, array.reshape(source.shape))
+            emitter.write(source, to_stored(array, TensorType((), source.element)).reshape(source.shape))
     if image is not None:
         emitter.memory[: len(image), constants : constants + image.shape[1]] = image
     kernel.emit(operation, tile, emitter)
-    return [emitter.read(result).reshape(value.shape) for result, value in zip(results, operation.results, strict=True)]
+    stored = zip(results, operation.results, strict=True)
+    return [to_real(emitter.read(result), TensorType((), result.element)).reshape(value.shape) for result, value in stored]
 
 
 class Bm1684xExecutor(SophgoExecutor):
     """The family's executor, with what depends on kernels done as this chip's do it."""
 
-    def functions(self, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
-        return as_kernels_do(operation, operands)
+    def depending(self, module: Module, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
+        """Product by product in a network of 8 bits only, which has few sums of 16-bit floats."""
+        each = module.attributes.get("module.mode") == "INT8"
+        return as_kernels_do(operation, operands) or sums_of_products(operation, operands, each)

@@ -1,8 +1,8 @@
 """Running a Tpu module on the host with the chips' arithmetic, operation by operation.
 
 Quantized products are exact in integers. Everything else is done as the chips do it: operands converted to F32, the operation in
-F32, results converted to what is stored; in 16 bits more than results is rounded (``narrow``). Functions that a chip approximates
-(exponentials and what is made of them) its plugin may bring; else they are calculated exactly, and may differ in the last bit.
+F32, results converted to what is stored; in 16 bits more than results is rounded (``narrow``). What depends on how a chip calculates
+(approximated functions, orders of sums) its plugin may bring; else it is calculated exactly, and may differ in the last bit.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class SophgoExecutor(Executor):
                 arrays.pop(value, None)
         return kept
 
-    def functions(self, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
-        """The F32 results, before they are stored, of an operation that the chip approximates; None for any other."""
+    def depending(self, module: Module, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
+        """The results as F32, before they are stored, where they depend on how the chip calculates; None for any other operation."""
         return None
 
     def _execute(self, module: Module, operation: Operation, arrays: Mapping[Value, Array], fed: Mapping[str, Array]) -> Sequence[Array]:
@@ -49,7 +49,7 @@ class SophgoExecutor(Executor):
         if operation.stored:
             return operation.evaluate(operands)
         real = [None if v is None or a is None else to_real(a, v.type) for v, a in zip(operation.operands, operands, strict=True)]
-        found = evaluate_narrow(operation, real) or self.functions(operation, real) or operation.evaluate(real)
+        found = self.depending(module, operation, real) or evaluate_narrow(operation, real) or operation.evaluate(real)
         return [to_stored(array, value.type) for value, array in zip(operation.results, found, strict=True)]
 
 
