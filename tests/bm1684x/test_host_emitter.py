@@ -20,7 +20,7 @@ from tpumlir_bm1684x.kernels import registry
 from tpumlir_bm1684x.target import Bm1684xTarget
 from tpumlir_core import api
 from tpumlir_core.errors import InternalError
-from tpumlir_core.ir import ElementType, Operation, TensorType, Value, operation_class, top
+from tpumlir_core.ir import Array, ElementType, Operation, TensorType, Value, operation_class, top
 from tpumlir_core.ir.top import Input
 from tpumlir_core.stages import Session
 from tpumlir_sophgo.tensor import LocalTensor
@@ -47,6 +47,11 @@ def operation(name: str, shape: tuple[int, ...], **attributes: Any) -> Operation
     return kind.create([source], ["y"], **attributes)
 
 
+def by_emulator(machine: Any, op: Operation, *inputs: Array) -> Array:
+    kernel: Any = registry().local[op.opcode]
+    return run_kernel(machine, Bm1684xEmitter.new, kernel, op, inputs)[0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(sorted(FUNCTIONS)), st.sampled_from([(2, 70, 3, 9), (3, 5), (1, 1000), (1, 3, 33, 31), (4, 64, 7)]),
@@ -55,7 +60,7 @@ def operation(name: str, shape: tuple[int, ...], **attributes: Any) -> Operation
 def test_functions(machine: Any, name: str, shape: tuple[int, ...], scale: float, seed: int) -> None:
     x = np.clip(np.random.default_rng(seed).standard_normal(shape) * scale, *DOMAINS.get(name, (-np.inf, np.inf))).astype(np.float32)
     op = operation(name, shape, **FUNCTIONS[name])
-    wanted = run_kernel(machine, Bm1684xEmitter.new, registry().local[op.opcode], op, [x])[0]  # type: ignore[arg-type]
+    wanted = by_emulator(machine, op, x)
     found = as_kernels_do(op, [x])
     assert found is not None
     np.testing.assert_array_equal(found[0].view(np.uint32), wanted.view(np.uint32))
@@ -65,7 +70,7 @@ def test_functions(machine: Any, name: str, shape: tuple[int, ...], scale: float
 def test_zeros_and_numbers_at_the_ends(machine: Any, name: str) -> None:
     op = operation(name, (1, 12), **FUNCTIONS[name])
     x = SPECIAL.reshape(1, 12)
-    wanted = run_kernel(machine, Bm1684xEmitter.new, registry().local[op.opcode], op, [x])[0]  # type: ignore[arg-type]
+    wanted = by_emulator(machine, op, x)
     found = as_kernels_do(op, [x])
     assert found is not None
     np.testing.assert_array_equal(found[0], wanted)
@@ -76,7 +81,7 @@ def test_division(machine: Any) -> None:
     kind = operation_class("tpu.Div")
     assert kind is not None
     op = kind.create([Input.create([None], [(n, TensorType(x.shape))]).output for n in ("a", "b")], ["y"])
-    wanted = run_kernel(machine, Bm1684xEmitter.new, registry().local["tpu.Div"], op, [x, y])[0]  # type: ignore[arg-type]
+    wanted = by_emulator(machine, op, x, y)
     found = as_kernels_do(op, [x, y])
     assert found is not None
     np.testing.assert_array_equal(found[0], wanted)
@@ -108,6 +113,17 @@ def test_what_is_not_done_here() -> None:
     assert as_kernels_do(operation("Exp", (0,)), [np.ones(0, np.float32)]) is None
 
 
+def agrees(machine: Any, build: Callable[[Graph], Value], mode: str, executed: str) -> None:
+    """The emulator's outputs of a network in a mode are the executor's, which takes it for one of mode ``executed``."""
+    graph, target = Graph(), Bm1684xTarget()
+    lowered = api.lower(graph.module(build(graph)), chip="bm1684x", quantize=mode, session=Session())
+    found = run_module(machine, target.chip(), target.kernels(), lowered, graph.inputs)
+    lowered.attributes["module.mode"] = executed
+    expected = Bm1684xExecutor().run(lowered, graph.inputs)
+    for output, array in found.items():
+        np.testing.assert_array_equal(array, expected[output])
+
+
 WINDOW = {"kernel_shape": (3, 2), "strides": (2, 1), "pads": (1, 0, 1, 1)}
 SUMS: dict[str, Callable[[Graph], Value]] = {
     "convolution": lambda g: g.op(top.Conv, g.input(2, 70, 9, 7), g.random(20, 70, 3, 2), g.random(20), do_relu=True, **WINDOW),
@@ -124,14 +140,7 @@ SUMS: dict[str, Callable[[Graph], Value]] = {
 @pytest.mark.parametrize("name", SUMS)
 def test_sums_of_products_of_16_bits(machine: Any, name: str, mode: str) -> None:
     """Bit for bit as the instruction aligns, cuts off and adds them."""
-    graph, target = Graph(), Bm1684xTarget()
-    module = graph.module(SUMS[name](graph))
-    lowered = api.lower(module, chip="bm1684x", quantize=mode, session=Session())
-    found = run_module(machine, target.chip(), target.kernels(), lowered, graph.inputs)
-    lowered.attributes["module.mode"] = "INT8"  # where sums are done product by product
-    expected = Bm1684xExecutor().run(lowered, graph.inputs)
-    for output, array in found.items():
-        np.testing.assert_array_equal(array, expected[output])
+    agrees(machine, SUMS[name], mode, "INT8")  # where sums are done product by product
 
 
 def test_what_has_too_many_products_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,10 +170,4 @@ NETWORKS: dict[str, Callable[[Graph], Value]] = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_executor_in_floats(machine: Any, name: str, mode: str) -> None:
     """Also where results are rounded to 16 bits."""
-    graph, target = Graph(), Bm1684xTarget()
-    module = graph.module(NETWORKS[name](graph))
-    lowered = api.lower(module, chip="bm1684x", quantize=mode, session=Session())
-    found = run_module(machine, target.chip(), target.kernels(), lowered, graph.inputs)
-    expected = Bm1684xExecutor().run(lowered, graph.inputs)
-    for output, array in found.items():
-        np.testing.assert_array_equal(array, expected[output])
+    agrees(machine, NETWORKS[name], mode, mode)
