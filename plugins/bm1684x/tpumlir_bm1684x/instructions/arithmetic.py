@@ -90,6 +90,9 @@ class ArithmeticInstructions(Emitter):
         values = {"tsk_opd_num": 1, "opd2_n_str": rounding}
         self._operand(values, "opd0", a, out.shape, a.element if isinstance(a, LocalTensor) else out.element)
         if operation == "cast":
+            types = {a.element, out.element} if isinstance(a, LocalTensor) else set()
+            if types == {ElementType.F16, ElementType.BF16}:
+                raise InternalError("F16 and BF16 convert to each other by way of F32 only")
             values["opd2_sign"] = int(out.element in SIGNED)
         self._arithmetic(operation, out, values, [a] if isinstance(a, LocalTensor) else [])
 
@@ -98,10 +101,7 @@ class ArithmeticInstructions(Emitter):
 
         The arithmetic, bit for bit: ``tpumlir_sophgo.conversion.convert``. F16 and BF16 convert by way of F32 only.
         """
-        types = (x.element, out.element)
-        if set(types) == {ElementType.F16, ElementType.BF16}:
-            raise InternalError(f"{x.element.value} converts to {out.element.value} by way of f32 only")
-        if rounding > Rounding.UP and any(t.is_float for t in types):
+        if rounding > Rounding.UP and any(t.is_float for t in (x.element, out.element)):
             raise InternalError(f"{x.element.value} to {out.element.value} cannot be rounded {rounding.name}")
         self.unary("cast", out, x, rounding)
 

@@ -116,7 +116,7 @@ def spread(tensor: LocalTensor, channels: int, s: Scratch, e: Bm1684xEmitter) ->
 
 
 def pack(tensor: LocalTensor, shape: Shape4, s: Scratch, e: Bm1684xEmitter) -> LocalTensor:
-    """An operand in the standard layout and broadcast to ``shape``: itself, or a copy in scratch."""
+    """An operand in the standard layout from lane 0 on and broadcast to ``shape``: itself, or a copy in scratch."""
     if not needs_packing(tensor, shape):
         return tensor
     packed = s.take(shape, tensor.element)
@@ -126,7 +126,7 @@ def pack(tensor: LocalTensor, shape: Shape4, s: Scratch, e: Bm1684xEmitter) -> L
 
 def needs_packing(tensor: LocalTensor, shape: Shape4) -> bool:
     """Whether ``pack`` makes a copy."""
-    return tensor.shape != shape or not tensor.is_aligned(arch())
+    return tensor.shape != shape or tensor.lane != 0 or not tensor.is_aligned(arch())
 
 
 def _spread_bytes(tensor: LocalTensor, channels: int) -> int:

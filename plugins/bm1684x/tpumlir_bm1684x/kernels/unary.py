@@ -202,8 +202,8 @@ class CastKernel(FunctionKernel):
 
 
 def convert(out: LocalTensor, x: LocalTensor, before: Scaling, after: Scaling, s: Scratch, e: Bm1684xEmitter) -> None:
-    """Stored numbers as others that stand for the same, through F32 where they are scaled."""
-    if before == after == UNSCALED:
+    """Stored numbers as others that stand for the same, through F32 where they are scaled, and from one 16-bit float to the other."""
+    if before == after == UNSCALED and {x.element, out.element} != {ElementType.F16, ElementType.BF16}:
         e.unary("cast", out, x)
     elif after == UNSCALED and out.element is ElementType.F32:
         e.widen(out, x, before)

@@ -96,10 +96,13 @@ def padded_shape(x: LocalTensor, rows: Window, columns: Window) -> Shape4:
     return (x.shape[0], x.shape[1], rows.extent, columns.extent)
 
 
-def pad_into(e: Bm1684xEmitter, address: int, x: LocalTensor, rows: Window, columns: Window, fill: float) -> LocalTensor:
-    """A copy of ``x`` (the inputs of the two windows) at ``address`` in the standard layout, with its padding written out."""
+def pad_into(
+    e: Bm1684xEmitter, address: int, x: LocalTensor, rows: Window, columns: Window, fill: float, lane: int | None = None
+) -> LocalTensor:
+    """A copy of ``x`` (the inputs of the two windows) at ``address`` in the standard layout, with its padding written out; from its own
+    lane on unless told."""
     shape = padded_shape(x, rows, columns)
-    out = LocalTensor.aligned(arch(), address, shape, x.element, x.lane)
+    out = LocalTensor.aligned(arch(), address, shape, x.element, x.lane if lane is None else lane)
     inner = [_overlap(w) for w in (rows, columns)]
     if any(w.before or w.after for w in (rows, columns)):
         e.copy(out, fill)
@@ -157,14 +160,15 @@ def blocks(x: LocalTensor) -> list[LocalTensor]:
 
 
 def _direct(tile: Tile, wanted: Box, rows: Window, columns: Window) -> LocalTensor | None:
-    """The input as it lies in the tile, if PorD can take it (``pairs``)."""
+    """The input as it lies in the tile, if PorD can take it (``pairs``): from the result's lane on."""
     if not sweepable((rows, columns), LIMIT):
         return None
     x, box = held(tile)
     more = (box.stop[2] - wanted.stop[2], box.stop[3] - wanted.stop[3])
     fits = box.start == wanted.start and more[0] <= rows.slack and more[1] <= columns.slack
     for candidate in ([x] if fits else []) + [cut(tile, wanted)]:
-        if candidate.is_aligned(arch()) or all(block.is_aligned(arch()) for block in blocks(candidate)):
+        aligned = candidate.is_aligned(arch()) or all(block.is_aligned(arch()) for block in blocks(candidate))
+        if aligned and candidate.lane == tile.results[0].lane:
             return candidate
     return None
 
@@ -173,8 +177,8 @@ def swept_bytes(tile: Tile, wanted: Box, rows: Window, columns: Window) -> int:
     """Scratch bytes that ``swept_input`` needs."""
     if _direct(tile, wanted, rows, columns) is not None:
         return 0
-    x, _ = held(tile)
-    return aligned_span((wanted.size[0], wanted.size[1], rows.extent, columns.extent), x.lane, x.element.bytes)
+    shape = (wanted.size[0], wanted.size[1], rows.extent, columns.extent)
+    return aligned_span(shape, tile.results[0].lane, held(tile)[0].element.bytes)
 
 
 def swept_input(
@@ -184,4 +188,4 @@ def swept_input(
     direct = _direct(tile, wanted, rows, columns)
     if direct is not None:
         return direct, (rows.before, rows.after, columns.before, columns.after)
-    return pad_into(e, tile.scratch, cut(tile, wanted), rows, columns, fill), (0, 0, 0, 0)
+    return pad_into(e, tile.scratch, cut(tile, wanted), rows, columns, fill, tile.results[0].lane), (0, 0, 0, 0)
