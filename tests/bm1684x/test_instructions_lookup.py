@@ -30,6 +30,15 @@ def test_every_element_becomes_its_entry(
     np.testing.assert_array_equal(bench.read(out), entries[data.view(np.uint8)])
 
 
+@pytest.mark.parametrize(("shape", "target"), [((1, 3, 257, 263), UI8), ((1, 64, 1, 70_001), F16)])
+def test_more_elements_than_a_command_takes(machine: Machine, shape: tuple[int, int, int, int], target: ElementType) -> None:
+    bench = Bench(machine)
+    data, entries = bench.draw(UI8, *shape), bench.draw(target, 256)
+    table, x, out = bench.put(np.broadcast_to(entries, (1, 64, 1, 256)), target), bench.put(data, UI8), bench.room(shape, target)
+    bench.e.lookup(out, x, table)
+    np.testing.assert_array_equal(bench.read(out), entries[data])
+
+
 def test_what_cannot_be_encoded() -> None:
     x, table = (LocalTensor.aligned(arch(), 0, shape, SI8) for shape in ((1, 2, 2, 2), (1, 64, 1, 256)))
     wide, moved = LocalTensor.aligned(arch(), 0, x.shape, F16), LocalTensor.aligned(arch(), 0, x.shape, SI8, 1)
