@@ -35,7 +35,7 @@ def shape(tensor: Tensor) -> tuple[int, ...]:
 
 
 def to_wire(tensor: Tensor, array: Array) -> Array:
-    """An input as it is stored: floats are rounded, or quantized by the tensor's scale and zero point.
+    """An input as it is stored: floats are rounded, or quantized by the tensor's scale and zero point, in F32 as a chip's own cast is.
 
     uint16 for a BF16 input are its bits. Raises InputError where numbers of this type do not fit.
     """
@@ -50,7 +50,7 @@ def to_wire(tensor: Tensor, array: Array) -> Array:
         return np.ascontiguousarray(array, kind.numpy)
     limits = np.iinfo(kind.numpy)
     if array.dtype.kind == "f":
-        stored = np.rint(array.astype(np.float64) * tensor.scale) + tensor.zero_point
+        stored = np.rint(array.astype(np.float32) * np.float32(tensor.scale) + np.float32(tensor.zero_point))
         return np.ascontiguousarray(np.clip(np.nan_to_num(stored), limits.min, limits.max).astype(kind.numpy))
     if array.size and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
         raise InputError(f"input {tensor.name}: its {array.dtype} go from {array.min()} to {array.max()}, which {kind.value} cannot hold")
