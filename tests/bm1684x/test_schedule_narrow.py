@@ -85,3 +85,13 @@ def test_small_pieces_of_results_of_several_batches(machine: Machine, element: E
     slopes = b.weight(b.random.standard_normal((1, 65536, 1, 1)))
     chosen = b.op("PRelu", b.input(2, 65536, 3, 1), slopes)
     b.check(machine, columns, folded, chosen, tolerance=4 * ROUNDING[element])
+
+
+@pytest.mark.parametrize("mode", ["F32", "F16", "INT8"])
+@pytest.mark.parametrize(("shapes", "axis"), [
+    (((1000, 700), (3, 700)), 0), (((20, 66_000), (20, 1), (20, 5)), 1), (((3, 4000, 70), (3, 40, 70)), 1), (((1, 3, 40_000, 2),) * 2, 2),
+])
+def test_concatenation_of_more_than_local_memory_holds(machine: Machine, shapes: tuple[tuple[int, ...], ...], axis: int, mode: str) -> None:
+    """Along its axis, too, of one element a lane: some tiles have nothing of an operand."""
+    call = Call("Concat", [Operand(shape) for shape in shapes], {"axis": axis}, seed=3)
+    assert judge_in((mode, call)).kind == "right"

@@ -70,7 +70,11 @@ def keeps_zero(op: Operation) -> bool:
 
 
 class ConcatKernel(Kernel):
-    """Concatenation: each operand is copied to its place."""
+    """Concatenation: what a tile has of each operand is copied to its place.
+
+    Along its axis the result is cut only where local memory does not hold all of it; then a tile brings along an element of every operand
+    that it has nothing of.
+    """
 
     native = EVERY_ELEMENT
 
@@ -87,21 +91,41 @@ class ConcatKernel(Kernel):
         return Views(tuple(None if v is None else cut_view(v.shape, cuts) for v in op.operands), (cut_view(op.output.shape, cuts),))
 
     def splits(self, op: Operation, views: Views) -> str:
-        return AXES.replace(AXES[self._axes(op)[1]], "")
+        axis = self._axes(op)[1]
+        return AXES.replace(AXES[axis], "") if self._holds_all(op, views, axis) else AXES
+
+    def _holds_all(self, op: Operation, views: Views, axis: int) -> bool:
+        """Whether all that lies along the axis, of one of each lane, fits local memory, even twice: as stored, and as floats."""
+        element, one = op.output.type.element, Box((0, 0, 0, 0), (1, arch().lanes, 1, 1))
+        sizes = [one.with_axis(axis, 0, view[axis]).size for view in (*views.operands, *views.results) if view is not None]
+        return 2 * sum(aligned_bytes(arch(), size, element) for size in sizes) <= FITTING * arch().lane_bytes and max(sizes[-1]) <= MAX_SIZE
 
     def input_slices(self, op: Operation, views: Views, out: Box) -> list[Box | None]:
         axis = self._axes(op)[1]
-        return [None if v is None else out.with_axis(axis, 0, v[axis]) for v in views.operands]
+        found: list[Box | None] = []
+        at = 0
+        for view in views.operands:
+            if view is None:
+                found.append(None)
+                continue
+            start, stop = (min(max(end - at, 0), view[axis]) for end in (out.start[axis], out.stop[axis]))
+            start = max(min(start, view[axis] - 1), 0)
+            found.append(out.with_axis(axis, start, max(stop - start, min(view[axis], 1))))
+            at += view[axis]
+        return found
 
     def emit(self, op: Operation, tile: Tile, e: Bm1684xEmitter) -> None:
         assert isinstance(op, top.Concat)
-        axis = self._axes(op)[1]
+        cuts, axis = self._axes(op)
         at = 0
-        for operand in tile.operands:
+        for value, operand, box in zip(op.operands, tile.operands, tile.boxes, strict=True):
+            assert value is not None
             assert operand is not None
-            box = Box.whole(tile.results[0].shape).with_axis(axis, at, operand.shape[axis])
-            place(e, tile.results[0].part(arch(), box), operand)
-            at += operand.shape[axis]
+            assert box is not None
+            there = at + box.start[axis] - tile.out.start[axis]
+            if 0 <= there < tile.out.size[axis]:
+                place(e, tile.results[0].part(arch(), Box.whole(tile.results[0].shape).with_axis(axis, there, box.size[axis])), operand)
+            at += cut_view(value.shape, cuts)[axis]
         if op.do_relu:
             relu(e, tile.results[0], op.relu_limit)
 

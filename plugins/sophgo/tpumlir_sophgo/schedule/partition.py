@@ -181,7 +181,8 @@ class Partitioner:
         h_parts = [p for p in _PARTS if p <= limit[2]]
         grids = [(n, 1, h, 1) for n in n_parts for h in h_parts if n == 1 or h == 1 or n == n_parts[-1]]
         if len(group.nodes) == 1:
-            c_parts = [p for p in _PARTS if p <= -(-limit[1] // self.est.chip.arch.lanes)]
+            groups = -(-limit[1] // self.est.chip.arch.lanes)
+            c_parts = sorted({*(p for p in _PARTS if p <= groups), groups})
             w_parts = [p for p in _PARTS if p <= limit[3]]
             n, h = n_parts[-1], h_parts[-1]
             grids += [(n, c, 1, 1) for c in c_parts[1:]] + [(1, c, 1, 1) for c in c_parts[1:]]
