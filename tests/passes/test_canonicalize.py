@@ -55,6 +55,11 @@ CASES: list[tuple[str, Build, list[str]]] = [
     ("transpose", _of(top.Transpose, dim0=1, dim1=-1), ["Relu", "Permute"]),
     ("slice of all", _of(top.Slice, offset=(0, 0), steps=(1, 1), ends=(2, 9999), axes=(0, 1)), ["Relu"]),
     ("slice backwards", _of(top.Slice, offset=(-1,), steps=(-1,), ends=(-99,), axes=(1,)), ["Relu", "Slice"]),
+    (
+        "concat with nothing",
+        lambda g: g.op(top.Concat, _relu(g), g.op(top.Slice, _relu(g), offset=(0, 1), steps=(1, 1), ends=(9, 1), axes=(0, 1)), axis=1),
+        ["Relu"],
+    ),
     ("concat of one", lambda g: g.op(top.Concat, _relu(g), axis=1), ["Relu"]),
     (
         "concat of concat",

@@ -106,6 +106,17 @@ def merge_concat(op: Operation, rewriter: Rewriter) -> bool:
     return False
 
 
+def drop_empty(op: Operation, rewriter: Rewriter) -> bool:
+    """A Concat does without operands that have no elements, as a Slice of nothing has."""
+    assert isinstance(op, top.Concat)
+    kept = [value for value in op.operands if value is None or value.type.elements]
+    if not kept or len(kept) == len(op.operands):
+        return False
+    made = rewriter.remake(op, kept, op.name)
+    rewriter.replace(op, made.output)
+    return True
+
+
 def global_pool(op: Operation, rewriter: Rewriter) -> bool:
     """Mean or maximum over the two spatial axes of a 4-D tensor: a pool whose kernel is the whole image."""
     assert isinstance(op, top.Reduce)
@@ -150,7 +161,7 @@ MOVEMENT_RULES: Rules = {
     "top.Reshape": (drop_identity, plain_reshape),
     "top.Transpose": (transpose,),
     "top.Permute": (drop_identity, plain_permute),
-    "top.Concat": (drop_identity, merge_concat),
+    "top.Concat": (drop_empty, drop_identity, merge_concat),
     "top.Reduce": (global_pool,),
     "top.AdaptiveAvgPool": (adaptive_pool,),
 }
