@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.passes.conftest import Graph
-from tpumlir_bm1684x import host_emitter
+from tpumlir_bm1684x import executor, host_emitter
 from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.emitter import Bm1684xEmitter
-from tpumlir_bm1684x.host_emitter import Bm1684xExecutor, HostEmitter, Unmodelled, as_kernels_do, sums_of_products
+from tpumlir_bm1684x.executor import Bm1684xExecutor, as_kernels_do, in_steps
+from tpumlir_bm1684x.host_emitter import HostEmitter, Unmodelled
 from tpumlir_bm1684x.instructions.convolution import Sweep
 from tpumlir_bm1684x.kernels import registry
 from tpumlir_bm1684x.target import Bm1684xTarget
@@ -91,7 +92,7 @@ def test_large_tensors_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).standard_normal((3, 70, 11)).astype(np.float32)
     op = operation("Sigmoid", x.shape)
     whole = as_kernels_do(op, [x])
-    monkeypatch.setattr(host_emitter, "BLOCK", 1000)
+    monkeypatch.setattr(executor, "BLOCK", 1000)
     parts = as_kernels_do(op, [x])
     assert whole is not None
     assert parts is not None
@@ -101,10 +102,14 @@ def test_large_tensors_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_not_done_here() -> None:
     emitter = HostEmitter(1024)
     x = LocalTensor.aligned(arch(), 0, (1, 64, 1, 4), ElementType.F32)
-    with pytest.raises(Unmodelled, match="depthwise"):
-        emitter.depthwise(x, x)
-    with pytest.raises(Unmodelled, match="convolve"):
-        emitter.convolve(x, x, 0, None, Sweep((1, 1)))
+    with pytest.raises(Unmodelled, match="lookup"):
+        emitter.lookup(x, x, x)
+    bytes_ = LocalTensor.aligned(arch(), 0, (1, 64, 1, 4), ElementType.SI8)
+    for instruction in (emitter.convolve, emitter.depthwise):
+        with pytest.raises(Unmodelled, match=instruction.__name__):
+            instruction(bytes_, bytes_, 0, None, Sweep((1, 1)))
+    with pytest.raises(Unmodelled, match="between elements"):
+        emitter.depthwise(x, x, 0, None, Sweep((1, 1), expansion=(1, 2)))
     with pytest.raises(Unmodelled, match="xor"):
         emitter.binary("xor", x, x, x)
     with pytest.raises(InternalError, match="beyond the 1024 bytes"):
@@ -113,13 +118,12 @@ def test_what_is_not_done_here() -> None:
     assert as_kernels_do(operation("Exp", (0,)), [np.ones(0, np.float32)]) is None
 
 
-def agrees(machine: Any, build: Callable[[Graph], Value], mode: str, executed: str) -> None:
-    """The emulator's outputs of a network in a mode are the executor's, which takes it for one of mode ``executed``."""
+def agrees(machine: Any, build: Callable[[Graph], Value], mode: str, every_product: bool = False) -> None:
+    """The emulator's outputs of a network in a mode are the executor's."""
     graph, target = Graph(), Bm1684xTarget()
     lowered = api.lower(graph.module(build(graph)), chip="bm1684x", quantize=mode, session=Session())
     found = run_module(machine, target.chip(), target.kernels(), lowered, graph.inputs)
-    lowered.attributes["module.mode"] = executed
-    expected = Bm1684xExecutor().run(lowered, graph.inputs)
+    expected = Bm1684xExecutor(every_product).run(lowered, graph.inputs)
     for output, array in found.items():
         np.testing.assert_array_equal(array, expected[output])
 
@@ -133,14 +137,16 @@ SUMS: dict[str, Callable[[Graph], Value]] = {
         top.Deconv, g.input(1, 8, 5, 4), g.random(3, 8, 1, 1), g.random(3), kernel_shape=(1, 1), strides=(3, 2), pads=(0, 0, 0, 0)),
     "product": lambda g: g.op(top.MatMul, g.input(2, 9, 130), g.input(2, 130, 20), None),
     "a weight": lambda g: g.op(top.MatMul, g.input(2, 130), g.random(130, 20), g.random(20), do_relu=True),
+    "depthwise": lambda g: g.op(top.Conv, g.input(2, 70, 9, 7), g.random(70, 1, 3, 2), g.random(70), group=70, **WINDOW),
+    "transposed depthwise": lambda g: g.op(top.Deconv, g.input(2, 70, 9, 7), g.random(1, 70, 3, 2), g.random(70), group=70, **WINDOW),
 }
 
 
-@pytest.mark.parametrize("mode", ["F16", "BF16"])
+@pytest.mark.parametrize("mode", ["F32", "F16", "BF16"])
 @pytest.mark.parametrize("name", SUMS)
-def test_sums_of_products_of_16_bits(machine: Any, name: str, mode: str) -> None:
-    """Bit for bit as the instruction aligns, cuts off and adds them."""
-    agrees(machine, SUMS[name], mode, "INT8")  # where sums are done product by product
+def test_sums_of_products(machine: Any, name: str, mode: str) -> None:
+    """Bit for bit as the instructions add them up; of 16 bits as they align and cut them off."""
+    agrees(machine, SUMS[name], mode, every_product=True)
 
 
 def test_what_has_too_many_products_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,10 +154,10 @@ def test_what_has_too_many_products_is_left_to_numpy(monkeypatch: pytest.MonkeyP
     lowered = api.lower(graph.module(SUMS["product"](graph)), chip="bm1684x", quantize="F16", session=Session())
     op = next(op for op in lowered.function.operations if op.opcode == "tpu.MatMul")
     arrays = [np.ones(v.shape, np.float32) for v in op.operands if v is not None] + [None]
-    assert sums_of_products(op, arrays, each=True) is not None
-    assert sums_of_products(op, arrays, each=False) is None
+    assert in_steps(op, arrays, each=True) is not None
+    assert in_steps(op, arrays, each=False) is None
     monkeypatch.setattr(host_emitter, "MOST_PRODUCTS", 100)
-    assert sums_of_products(op, arrays, each=True) is None
+    assert in_steps(op, arrays, each=True) is None
 
 
 NORMAL = {"eps": 1e-5}
@@ -161,6 +167,12 @@ NETWORKS: dict[str, Callable[[Graph], Value]] = {
     "neighbours": lambda g: g.op(top.LRN, g.input(2, 12, 5, 7), size=5, alpha=0.7, beta=0.75, bias=1.0),
     "sum": lambda g: g.op(top.Reduce, g.input(3, 5, 70), axes=(2,), keepdims=True, mode="ReduceSum"),
     "quotient": lambda g: g.op(top.Div, g.input(3, 5, 70), g.input(3, 1, 70, low=0.5, high=3.0)),
+    "averages": lambda g: g.op(top.AvgPool, g.input(2, 70, 9, 7), count_include_pad=False, **WINDOW),
+    "rows, then columns": lambda g: g.op(top.AvgPool, g.input(1, 5, 40, 40), kernel_shape=(9, 9), strides=(2, 2), pads=(4, 4, 4, 4)),
+    "average of all": lambda g: g.op(top.AvgPool, g.input(2, 70, 9, 7), kernel_shape=(9, 7), strides=(1, 1), pads=(0, 0, 0, 0)),
+    "between pixels": lambda g: g.op(
+        top.Interp, g.input(2, 5, 9, 7), None, mode="linear", coord_mode="half_pixel", scale_h=2.5, scale_w=1.5),
+    "hard": lambda g: g.op(top.HardSwish, g.input(2, 70, 9, 7)),
     "softmax": lambda g: g.op(top.Softmax, g.input(4, 2000), axis=1),
     "scores": lambda g: g.op(top.Softmax, g.op(top.Sigmoid, g.op(top.MulConst, g.input(2, 8, 40), const_val=3.0)), axis=1),
 }
@@ -170,4 +182,4 @@ NETWORKS: dict[str, Callable[[Graph], Value]] = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_executor_in_floats(machine: Any, name: str, mode: str) -> None:
     """Also where results are rounded to 16 bits."""
-    agrees(machine, NETWORKS[name], mode, mode)
+    agrees(machine, NETWORKS[name], mode)

@@ -2,14 +2,14 @@
 
 A kernel says what to do by calls of the emitter's builders. ``HostEmitter`` answers the same calls and does what the instructions do to
 local memory, bit for bit ("CModel, measured"): what a kernel approximates, or sums in an order of its own, comes out alike, and is
-written once. The executor of the chip does so with the operations of ``DEPENDING``.
+written once. The chip's executor is what uses it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,41 +17,21 @@ from tpumlir_bm1684x.chip import arch
 from tpumlir_bm1684x.filter_layout import inputs_per_step
 from tpumlir_bm1684x.instructions.arithmetic import DIVIDE_STEPS
 from tpumlir_bm1684x.instructions.convolution import Sweep
+from tpumlir_bm1684x.instructions.pooling import LOWEST
 from tpumlir_bm1684x.instructions.special import NEWTON_STEPS
-from tpumlir_bm1684x.kernels import registry
-from tpumlir_bm1684x.kernels.choice import ChoiceKernel
-from tpumlir_bm1684x.kernels.common import FunctionKernel, Scratch
 from tpumlir_bm1684x.kernels.functions import LEAST_NORMAL
 from tpumlir_core.errors import InternalError
-from tpumlir_core.ir import Array, ElementType, Module, Operation, TensorType, Value, WeightStore
+from tpumlir_core.ir import Array, ElementType, TensorType
 from tpumlir_core.ir.storage import to_real, to_stored
-from tpumlir_core.lowering import retyped
-from tpumlir_sophgo.arch import align, ceil_div
+from tpumlir_sophgo.arch import ceil_div
 from tpumlir_sophgo.arithmetic import Rounding
 from tpumlir_sophgo.conversion import convert
-from tpumlir_sophgo.executor import SophgoExecutor
-from tpumlir_sophgo.kernel import Kernel, Tile
 from tpumlir_sophgo.narrow import NARROW
-from tpumlir_sophgo.tensor import Box, LocalTensor, Shape4, aligned_bytes
+from tpumlir_sophgo.tensor import LocalTensor
 
 F32 = ElementType.F32
-_Found = TypeVar("_Found")
-DEPENDING = frozenset(f"tpu.{name}" for name in (
-    "Arccos", "Arctanh", "Cos", "Cosh", "Div", "Elu", "Erf", "Exp", "GELU", "GroupNorm", "InstanceNorm", "LRN", "LayerNorm", "Log", "LogB",
-    "Mish", "PixelNorm", "Pow", "Pow2", "Pow3", "RMSNorm", "Reciprocal", "Reduce", "Rsqrt", "SiLU", "Sigmoid", "Sin", "Sinh", "Softmax",
-    "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh",
-))
-"""Operations whose numbers depend on how their kernels calculate."""
-SUMMING = frozenset({"tpu.Conv", "tpu.Deconv", "tpu.MatMul"})
-"""Sums of products; in 16 bits the instruction's own arithmetic shows in the last bit."""
-BLOCK = 1 << 18
-"""Elements that a function is done of at once."""
-MOST_BYTES = 1 << 29
-"""Of local memory that is made for one operation; what takes more is left to numpy's own functions."""
-_ROOM = 4096
-"""Bytes of a lane for what functions need beside tensors of the operand's size, and to begin these at whole words."""
 MOST_PRODUCTS = 1 << 25
-"""That convolutions of 16-bit floats are made of, one by one; where there are more, last bits are left to numpy's own sums."""
+"""That convolutions of floats are made of, one by one; where there are more, last bits are left to numpy's own sums."""
 _PRODUCT_BITS = 24
 _AT_ONCE = 1 << 20
 """Products in memory."""
@@ -84,6 +64,44 @@ def _sum_of_products(x: Array, filters: Array) -> Array:
     return found
 
 
+class _Turns:
+    """Sums of products as PorD and CONV of F32 make them: even ones in one, odd ones in the other, then both; every step is rounded to
+    ``element``. Both begin at zero unless told."""
+
+    def __init__(self, shape: tuple[int, ...], element: ElementType, odd: Array | None = None, even: Array | None = None) -> None:
+        self._rounded = _rounding(element)
+        self._sums = [np.zeros(shape, np.float32) + (0 if begin is None else begin) for begin in (even, odd)]
+        self._next = 0
+
+    def add(self, x: Array, factor: Array) -> None:
+        """The next product."""
+        product_ = self._rounded(_flushed(_flushed(x) * factor))
+        self._sums[self._next] = self._rounded(_flushed(self._sums[self._next] + product_))
+        self._next = 1 - self._next
+
+    def total(self) -> Array:
+        return _flushed(self._sums[0] + self._sums[1])
+
+
+def _rounding(element: ElementType) -> Callable[[Array], Array]:
+    type_ = TensorType((), element)
+    return (lambda array: to_real(to_stored(array, type_), type_)) if element in NARROW else (lambda array: array)
+
+
+def _windows(
+    x: Array, sweep: Sweep, out: tuple[int, ...], outside: Array | float = 0
+) -> Iterator[tuple[tuple[int, int], Array]]:
+    """For each tap of a kernel, row by row, what of (n, c, h, w) lies under it."""
+    if sweep.expansion != (1, 1):
+        raise Unmodelled("what lies between elements")
+    up, down, left, right = sweep.pads
+    source = np.pad(x, ((0, 0), (0, 0), (up, down), (left, right)), constant_values=outside)
+    (h, w), (high, wide) = out[2:], sweep.stride
+    for i, j in product(range(sweep.kernel[0]), range(sweep.kernel[1])):
+        a, b = i * sweep.dilation[0], j * sweep.dilation[1]
+        yield (i, j), source[:, :, a : a + (h - 1) * high + 1 : high, b : b + (w - 1) * wide + 1 : wide]
+
+
 def _inverse_root(x: Array, steps: int) -> Array:
     """1 / sqrt(x) by Newton's rule, one step more than ``steps``."""
     y, half = (np.int32(_ROOT_BITS) - (x.view(np.int32) >> 1)).view(np.float32), _flushed(x * np.float32(0.5))
@@ -111,7 +129,10 @@ class HostEmitter:
     def read(self, tensor: LocalTensor) -> Array:
         """The (n, c, h, w) array that a local tensor holds."""
         n, c, h, w = tensor.shape
-        found: Array = self._elements(tensor).reshape(n, -1, h, w)[:, tensor.lane : tensor.lane + c]
+        elements, stop = self._elements(tensor), tensor.lane + c
+        if stop <= self.arch.lanes:
+            return elements[:, 0, tensor.lane : stop]
+        found: Array = elements.reshape(n, -1, h, w)[:, tensor.lane : stop]
         return found
 
     def write(self, tensor: LocalTensor, data: Array) -> None:
@@ -191,8 +212,9 @@ class HostEmitter:
         self.choose(relation, out, a, b, yes, 0.0)
 
     def linear(self, out: LocalTensor, x: LocalTensor, scale: float, bias: float) -> None:
-        product = _flushed(_flushed(self.read(x)) * np.float32(scale))
-        self.write(out, _flushed(product + np.float32(bias)))
+        rounded, value = _rounding(x.element), _flushed(self._value(x, x.element))
+        product_ = rounded(_flushed(value * self._value(scale, x.element)))
+        self._store(out, _flushed(product_ + self._value(bias, x.element)))
 
     def fill_coefficients(self, table: LocalTensor, coefficients: tuple[float, ...]) -> None:
         self.write(table, np.array(coefficients, table.element.numpy))
@@ -210,159 +232,75 @@ class HostEmitter:
     def lane_broadcast(self, out: LocalTensor, source: LocalTensor) -> None:
         self.write(out, self.read(source).copy())
 
-
+    # --- sums of products -------------------------------------------------------------------------------------------------
     def convolve(
         self, out: LocalTensor, x: LocalTensor, filters: int, bias: int | None, sweep: Sweep, accumulate: bool = False, *,
         outside: float = 0,
     ) -> None:
-        """Of 16-bit floats: from the bias on, 32 input channels at once, tap after tap of the kernel, then the next 32."""
-        if x.element not in NARROW or outside or sweep.expansion != (1, 1):
+        """Of floats. 16 bits: from the bias on, 32 input channels at once, tap after tap of the kernel, then the next 32. F32: product by
+        product in two turns, tap after tap of an input channel, then the next one; bias and what is accumulated to begin a turn each."""
+        if not x.element.is_float or outside:
             raise Unmodelled("convolve")
-        n, c, h, w = out.shape
         step, (rows, columns) = inputs_per_step(x.element), sweep.kernel
-        groups = ceil_div(x.shape[1], step)
-        self.products += n * c * h * w * groups * step * rows * columns
-        if self.products > MOST_PRODUCTS:
-            raise Unmodelled("convolve")
-        up, down, left, right = sweep.pads
-        source = np.zeros((n, x.shape[2] + up + down, x.shape[3] + left + right, groups * step), np.float32)
-        source[:, up : up + x.shape[2], left : left + x.shape[3], : x.shape[1]] = self._value(x, x.element).transpose(0, 2, 3, 1)
+        groups, c = ceil_div(x.shape[1], step), out.shape[1]
+        self._count(np.prod(out.shape) * groups * step * rows * columns)
         lie = (1, c, rows * columns * groups, step)
         row = rows * columns * groups * step
         kernels = self._value(LocalTensor(filters, lie, x.element, (0, row, step, 1), out.lane), x.element)[0]
-        sums = self._value(out, F32) if accumulate else np.zeros(out.shape, np.float32)
-        if bias is not None:
-            sums = sums + self.read(LocalTensor(bias, (1, c, 1, 1), F32, (0, 1, 1, 1), out.lane))
+        begin = self._value(out, F32) if accumulate else np.zeros(out.shape, np.float32)
+        biases = None if bias is None else self.read(LocalTensor(bias, (1, c, 1, 1), F32, (0, 1, 1, 1), out.lane))
+        value = self._value(x, x.element)
+        source = np.zeros((len(value), groups * step, *value.shape[2:]), np.float32)
+        source[:, : value.shape[1]] = value
+        if x.element is F32:
+            sums = _Turns(out.shape, F32, begin if accumulate or biases is None else biases, biases if accumulate else None)
+            taps = list(_windows(source, sweep, out.shape))
+            for channel in range(groups):
+                for (i, j), seen in taps:
+                    sums.add(seen[:, channel, None], kernels[None, :, (channel * rows + i) * columns + j, 0, None, None])
+            self.write(out, sums.total())
+            return
+        found = begin if biases is None else begin + biases
+        count = max(1, _AT_ONCE // (found[:, 0].size * step))
+        by_tap = dict(_windows(source, sweep, out.shape))
         for group, i, j in product(range(groups), range(rows), range(columns)):
-            a, b, part = i * sweep.dilation[0], j * sweep.dilation[1], slice(group * step, (group + 1) * step)
-            high, wide = sweep.stride
-            seen = source[:, a : a + (h - 1) * high + 1 : high, b : b + (w - 1) * wide + 1 : wide, part]
+            seen = by_tap[i, j][:, group * step : (group + 1) * step].transpose(0, 2, 3, 1)[:, None]
             weights = kernels[:, (group * rows + i) * columns + j]
-            count = max(1, _AT_ONCE // (n * h * w * step))
             for start in range(0, c, count):
                 some = slice(start, start + count)
-                sums[:, some] = _flushed(sums[:, some] + _sum_of_products(seen[:, None], weights[None, some, None, None]))
-        self._store(out, sums)
+                found[:, some] = _flushed(found[:, some] + _sum_of_products(seen, weights[None, some, None, None]))
+        self._store(out, found)
 
+    def average_pool(self, out: LocalTensor, x: LocalTensor, sweep: Sweep, factor: float) -> None:
+        self._count(np.prod(out.shape) * np.prod(sweep.kernel))
+        sums = _Turns(out.shape, x.element)
+        for _, seen in _windows(self._value(x, x.element), sweep, out.shape):
+            sums.add(seen, self._value(factor, x.element))
+        self._store(out, sums.total())
 
-def as_kernels_do(operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
-    """The results of an operation of ``DEPENDING``, as F32, by its kernel; None where that is not done here.
+    def max_pool(self, out: LocalTensor, x: LocalTensor, sweep: Sweep) -> None:
+        lowest, value = np.asarray(LOWEST[x.element], np.float32), self._value(x, x.element)
+        found = np.full(out.shape, lowest)
+        for _, seen in _windows(value, sweep, out.shape, lowest):
+            found = np.where(seen > found, seen, found)
+        self._store(out, found)
 
-    ``operands`` are F32, weights among them.
-    """
-    if operation.opcode not in DEPENDING:
-        return None
-    twin = retyped(operation, _as_f32)
-    kernel = _kernel(twin)
-    x = operands[0]
-    if isinstance(kernel, FunctionKernel) and x is not None and _are_floats(operands):
-        return _modelled(lambda: [_function(kernel, twin, x)])
-    return _whole(kernel, twin, operands)
+    def depthwise(
+        self, out: LocalTensor, x: LocalTensor, filters: int, bias: int | None, sweep: Sweep, *, outside: float = 0,
+    ) -> None:
+        if not x.element.is_float or outside:
+            raise Unmodelled("depthwise")
+        (rows, columns), c = sweep.kernel, out.shape[1]
+        self._count(np.prod(out.shape) * rows * columns)
+        taps = LocalTensor(filters, (1, c, rows, columns), x.element, (0, rows * columns, columns, 1), out.lane)
+        kernels = self._value(taps, x.element)
+        biases = None if bias is None else self._value(LocalTensor(bias, (1, c, 1, 1), x.element, (0, 1, 1, 1), out.lane), x.element)
+        sums = _Turns(out.shape, x.element, biases)
+        for (i, j), seen in _windows(self._value(x, x.element), sweep, out.shape):
+            sums.add(seen, kernels[:, :, i, j, None, None])
+        self._store(out, sums.total())
 
-
-def sums_of_products(operation: Operation, operands: Sequence[Array | None], each: bool) -> list[Array] | None:
-    """The results of an operation of ``SUMMING`` in 16 bits, as F32; product by product only where ``each`` is asked for. None: as
-    ``tpumlir_sophgo.narrow`` says."""
-    if operation.opcode not in SUMMING or operation.results[0].type.element not in NARROW:
-        return None
-    kernel = _kernel(operation)
-    if not kernel.takes(operation):  # it is done in F32, weights too
-        return operation.evaluate(operands)
-    return _whole(kernel, operation, operands) if each else None
-
-
-def _kernel(operation: Operation) -> Kernel:
-    kernel: Any = registry().local[operation.opcode]
-    while isinstance(kernel, ChoiceKernel):
-        kernel = kernel.choose(operation)
-    found: Kernel = kernel
-    return found
-
-
-def _are_floats(operands: Sequence[Array | None]) -> bool:
-    return all(a is None or (a.dtype == np.float32 and a.size > 0) for a in operands)
-
-
-def _modelled(run: Callable[[], _Found]) -> _Found | None:
-    """What a run of a kernel gives; None where an instruction is not done here."""
-    try:
-        with np.errstate(all="ignore"):
-            return run()
-    except Unmodelled:
-        return None
-
-
-def _as_f32(type_: TensorType) -> TensorType:
-    return type_.with_storage(F32, None)
-
-
-def _function(kernel: FunctionKernel, operation: Operation, x: Array) -> Array:
-    """Element by element: in blocks over all lanes."""
-    flat, lanes = x.reshape(-1), arch().lanes
-    found = np.empty_like(flat)
-    for start in range(0, flat.size, BLOCK):
-        part = flat[start : start + BLOCK]
-        count = -(-part.size // lanes)
-        source = LocalTensor.aligned(arch(), 0, (1, lanes, 1, count), F32)
-        size = aligned_bytes(arch(), source.shape, F32)
-        out = LocalTensor.aligned(arch(), size, source.shape, F32)
-        emitter: Any = HostEmitter(2 * size + kernel.buffers_for(operation) * size + _ROOM)  # to kernels it is as the chip's
-        emitter.write(source, np.resize(part, source.shape))
-        kernel.compute(operation, [source], out, Scratch(2 * size), emitter)
-        found[start : start + BLOCK] = emitter.read(out).reshape(-1)[: part.size]
-    return found.reshape(x.shape)
-
-
-def _whole(kernel: Kernel, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
-    """All of an operation as one tile, in as much local memory as it takes."""
-    fits = _are_floats(operands) and kernel.supports(operation) is None
-    return _modelled(lambda: _one_tile(kernel, operation, operands)) if fits else None
-
-
-def _one_tile(kernel: Kernel, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
-    views = kernel.views(operation, [None] * len(operands))
-    if views is None:
-        return None
-    box, at = Box.whole(views.results[0]), 0
-    store = WeightStore()
-    for value, array in zip(operation.operands, operands, strict=True):
-        if value is not None and array is not None:
-            store[value.name] = array
-
-    def place(shape: Shape4, value: Value) -> LocalTensor:
-        nonlocal at
-        found = LocalTensor.aligned(arch(), at, shape, value.type.element)
-        at += align(aligned_bytes(arch(), shape, found.element), arch().eu_bytes)
-        return found
-
-    pairs = zip(views.operands, operation.operands, strict=True)
-    sources = [None if view is None or value is None else place(view, value) for view, value in pairs]
-    boxes = kernel.input_slices(operation, views, box)
-    parts = tuple(
-        None if source is None or part is None else source.part(arch(), part) for source, part in zip(sources, boxes, strict=True)
-    )
-    results = tuple(place(view, value) for view, value in zip(views.results, operation.results, strict=True))
-    image = kernel.constants(operation, views, box, store)
-    constants, at = at, at + (0 if image is None else align(image.shape[1], arch().eu_bytes))
-    tile = Tile(parts, results, tuple(boxes), box, constants, at)
-    end = at + align(kernel.scratch(operation, tile), arch().eu_bytes)
-    if end * arch().lanes > MOST_BYTES:
-        return None
-    emitter = HostEmitter(end)
-    for source, array in zip(sources, operands, strict=True):
-        if source is not None and array is not None:
-            emitter.write(source, to_stored(array, TensorType((), source.element)).reshape(source.shape))
-    if image is not None:
-        emitter.memory[: len(image), constants : constants + image.shape[1]] = image
-    kernel.emit(operation, tile, emitter)
-    stored = zip(results, operation.results, strict=True)
-    return [to_real(emitter.read(result), TensorType((), result.element)).reshape(value.shape) for result, value in stored]
-
-
-class Bm1684xExecutor(SophgoExecutor):
-    """The family's executor, with what depends on kernels done as this chip's do it."""
-
-    def depending(self, module: Module, operation: Operation, operands: Sequence[Array | None]) -> list[Array] | None:
-        """Product by product in a network of 8 bits only, which has few sums of 16-bit floats."""
-        each = module.attributes.get("module.mode") == "INT8"
-        return as_kernels_do(operation, operands) or sums_of_products(operation, operands, each)
+    def _count(self, products: Any) -> None:
+        self.products += int(products)
+        if self.products > MOST_PRODUCTS:
+            raise Unmodelled("so many products")

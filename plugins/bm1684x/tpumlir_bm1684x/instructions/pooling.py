@@ -1,6 +1,6 @@
 """Pooling and depthwise convolution (PorD): a window over each channel; operands in the standard layout.
 
-Floats: every product and every sum is rounded to the operand's type, in an order of sums that depends on the kernel's breadth
+Floats: every product and every sum is rounded to the operand's type; even taps and odd taps are added up apart, then the two sums
 (CModel, measured). Where 16 bits are too few for that, convert to F32 before. 8 bits: exact in 32.
 """
 

@@ -75,18 +75,28 @@ def abreast(element: ElementType) -> int:
     return arch().eu_bytes // element.bytes
 
 
-def plan(p: Pooling, out: Shape4, rows: Window, columns: Window, element: ElementType) -> tuple[bool, Shape4] | None:
-    """None: one instruction. Else (whether rows come first, the largest shape of what lies between)."""
+def plan(
+    p: Pooling, out: Shape4, rows: Window, columns: Window, element: ElementType, alike: bool
+) -> tuple[bool, Shape4] | None:
+    """None: one instruction. Else (whether rows come first, the largest shape of what lies between). By what costs least for a tile; where
+    all have to be done ``alike``, since sums depend on their order, for the whole result."""
     n, c, h, w = out
-    (high, wide), (down, right) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride)
-    if 1 in (high, wide):
+    if 1 in (p.rows.kernel, p.columns.kernel):
         return None
-    down_first = _cycles((high, 1), (down, 1), (h, columns.extent), element) + _cycles((1, wide), (1, right), (h, w), element)
-    right_first = _cycles((1, wide), (1, right), (rows.extent, w), element) + _cycles((high, 1), (down, 1), (h, w), element)
-    if _cycles((high, wide), (down, right), (h, w), element) <= min(down_first, right_first):
+    found = _order(p, p.y, *p.windows(Box.whole(p.y)), element) if alike else _order(p, out, rows, columns, element)
+    if found is None:
         return None
     # What lies behind the last window may come along, up to the next window's start.
-    return (True, (n, c, h, columns.extent + right)) if down_first <= right_first else (False, (n, c, rows.extent + down, w))
+    return (True, (n, c, h, columns.extent + p.columns.stride)) if found else (False, (n, c, rows.extent + p.rows.stride, w))
+
+
+def _order(p: Pooling, out: Shape4, rows: Window, columns: Window, element: ElementType) -> bool | None:
+    """Whether to take rows first or columns; None: both at once."""
+    (high, wide), (down, right), (h, w) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride), out[2:]
+    down_first = _cycles((high, 1), (down, 1), (h, columns.extent), element) + _cycles((1, wide), (1, right), (h, w), element)
+    right_first = _cycles((1, wide), (1, right), (rows.extent, w), element) + _cycles((high, 1), (down, 1), (h, w), element)
+    at_once = _cycles((high, wide), (down, right), (h, w), element)
+    return None if at_once <= min(down_first, right_first) else down_first <= right_first
 
 
 def _cycles(kernel: Pair, stride: Pair, out: Pair, element: ElementType) -> int:

@@ -33,6 +33,8 @@ class PoolKernel(Kernel):
     """What both kinds share. Subclasses give the instruction and what stands for the padding."""
 
     native = FLOATS
+    alike = False
+    """Whether results depend on the order in which a window's elements are taken: then that is the same in all tiles."""
 
     @abstractmethod
     def fill(self, element: ElementType) -> float:
@@ -83,17 +85,24 @@ class PoolKernel(Kernel):
         n, c = tile.out.size[:2]
         element = op.output.type.element
         whole = aligned_bytes(arch(), (n, c, rows.extent, columns.extent), element)
-        if _alone(tile, rows, columns):
+        if self._alone(p, tile):
             return whole + aligned_bytes(arch(), (n, c, 2, abreast(element)), element)
         if p.strided:
             return whole + aligned_bytes(arch(), (n, c, tile.out.size[2], columns.extent), element)
-        middle = plan(p, tile.out.size, rows, columns, element)
+        middle = plan(p, tile.out.size, rows, columns, element, self.alike)
         return swept_bytes(tile, p.needed(tile.out), rows, columns) + (aligned_bytes(arch(), middle[1], element) if middle else 0)
+
+    def _alone(self, p: Pooling, tile: Tile) -> bool:
+        """Whether a tile is one large window that holds at least one input."""
+        rows, columns = p.windows(tile.out)
+        inside = min(rows.extent - rows.before, rows.extent - rows.after, columns.extent - columns.before, columns.extent - columns.after)
+        single = prod((p.y if self.alike else tile.out.size)[2:]) == 1
+        return single and rows.size * columns.size > SINGLE and inside > 0
 
     def emit(self, op: Any, tile: Tile, e: Bm1684xEmitter) -> None:
         p = pooling(op)
         rows, columns = p.windows(tile.out)
-        if _alone(tile, rows, columns):
+        if self._alone(p, tile):
             self._single(p, tile, e)
         elif p.strided:
             self._strided(p, tile, rows, columns, e)
@@ -108,7 +117,7 @@ class PoolKernel(Kernel):
         (high, wide), (down_step, right_step) = (p.rows.kernel, p.columns.kernel), (p.rows.stride, p.columns.stride)
         over_rows = Sweep((high, 1), (down_step, 1), (up, down, 0, 0))
         over_columns = Sweep((1, wide), (1, right_step), (0, 0, left, right))
-        middle = plan(p, tile.out.size, rows, columns, x.element)
+        middle = plan(p, tile.out.size, rows, columns, x.element, self.alike)
         if middle is None:
             whole = Sweep((high, wide), (down_step, right_step), (up, down, left, right))
             self._each(e, tile.results[0], x, whole, high * wide)
@@ -140,7 +149,7 @@ class PoolKernel(Kernel):
         n, c, h, w = x.shape
         count, width = h * w, abreast(x.element)
         shape = (n, c, ceil_div(count, width), width)
-        if count % width == 0 and x.is_aligned(arch()):
+        if count % width == 0 and x.is_aligned(arch()) and x.lane == 0:
             return LocalTensor.aligned(arch(), x.address, shape, x.element)
         out = s.take(shape, x.element)
         if count % width:
@@ -152,7 +161,7 @@ class PoolKernel(Kernel):
     def _strided(self, p: Pooling, tile: Tile, rows: Window, columns: Window, e: Bm1684xEmitter) -> None:
         """Strides that the instruction has not: rows, then columns, folded by element-wise instructions."""
         out = tile.results[0]
-        x = pad_into(e, tile.scratch, cut(tile, p.needed(tile.out)), rows, columns, self.fill(out.element))
+        x = pad_into(e, tile.scratch, cut(tile, p.needed(tile.out)), rows, columns, self.fill(out.element), out.lane)
         n, c, h, w = out.shape
         s = Scratch(tile.scratch + aligned_bytes(arch(), x.shape, x.element))
         between = s.take((n, c, h, x.shape[3]), x.element)
@@ -200,6 +209,8 @@ class AvgPoolKernel(PoolKernel):
     In 16 bits sums are rounded term by term, so that only small windows are natively summed up.
     """
 
+    alike = True
+
     def takes(self, op: Any) -> bool:
         p = pooling(op)
         return super().takes(op) and (op.output.type.element is F32 or p.rows.kernel * p.columns.kernel <= FEW_TERMS)
@@ -230,12 +241,6 @@ class AvgPoolKernel(PoolKernel):
                     part = out.part(arch(), Box.whole(out.shape).with_axis(axis, begin, size))
                     e.binary("mul", part, part, kernel / count)
         relu(op, out, e)
-
-
-def _alone(tile: Tile, rows: Window, columns: Window) -> bool:
-    """Whether a tile is one large window that holds at least one input."""
-    inside = min(rows.extent - rows.before, rows.extent - rows.after, columns.extent - columns.before, columns.extent - columns.after)
-    return prod(tile.out.size[2:]) == 1 and rows.size * columns.size > SINGLE and inside > 0
 
 
 def register(registry: KernelRegistry) -> None:
