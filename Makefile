@@ -72,6 +72,8 @@ sweep: cmodel
 	$(BIN)/python -m sweeps.shapes --mode BF16 --each 8
 	$(BIN)/python -m sweeps.shapes --mode INT8 --each 12
 	$(BIN)/python -m sweeps.shapes --mode 'INT8 asymmetric' --each 12
+	for mode in F32 F16 BF16 INT8 'INT8 asymmetric'; do $(BIN)/python -m sweeps.random_networks --mode "$$mode" || exit 1; done
+	$(BIN)/python -m sweeps.random_networks --mode INT8 --large --count 60
 
 # What takes a framework: PyTorch in .venv-torch, TensorFlow and Paddle in environments that their plugins make.
 .PHONY: sweep-frameworks
