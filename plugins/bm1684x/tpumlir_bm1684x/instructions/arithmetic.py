@@ -90,9 +90,8 @@ class ArithmeticInstructions(Emitter):
         values = {"tsk_opd_num": 1, "opd2_n_str": rounding}
         self._operand(values, "opd0", a, out.shape, a.element if isinstance(a, LocalTensor) else out.element)
         if operation == "cast":
-            types = {a.element, out.element} if isinstance(a, LocalTensor) else set()
-            if types == {ElementType.F16, ElementType.BF16}:
-                raise InternalError("F16 and BF16 convert to each other by way of F32 only")
+            if isinstance(a, LocalTensor) and {a.element, out.element} == {ElementType.F16, ElementType.BF16}:
+                raise InternalError(f"{a.element.value} converts to {out.element.value} by way of f32 only")
             values["opd2_sign"] = int(out.element in SIGNED)
         self._arithmetic(operation, out, values, [a] if isinstance(a, LocalTensor) else [])
 
