@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tpumlir_core.ir import Array
+
 Shape = tuple[int, ...]
 EXTENTS = (1, 1, 2, 3, 4, 5, 7, 9, 16, 17, 31, 33, 63, 64, 65, 70, 100, 127, 128, 130, 200, 257, 300, 512, 1000, 1025)
 SMALL, LARGE = 20_000, 6_000_000
@@ -28,6 +30,12 @@ class Operand:
     low: float = -3.0
     high: float = 3.0
     whole: bool = False
+
+    def draw(self, random: np.random.Generator) -> Array:
+        """Its values."""
+        if self.whole:
+            return random.integers(int(self.low), int(self.high) + 1, self.shape).astype(np.float32)
+        return random.uniform(self.low, self.high, self.shape).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -189,10 +189,7 @@ class Network:
 
     def source(self, operand: Operand) -> Value:
         """An input or a weight."""
-        name = f"x{len(self.operations)}"
-        array = self.random.uniform(operand.low, operand.high, operand.shape).astype(np.float32)
-        if operand.whole:
-            array = self.random.integers(int(operand.low), int(operand.high) + 1, operand.shape).astype(np.float32)
+        name, array = f"x{len(self.operations)}", operand.draw(self.random)
         typed = [(name, TensorType(operand.shape))]
         if operand.weight:
             self.weights[name] = array

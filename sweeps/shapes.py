@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweeps.calls import DRAWERS, Call, Operand, draw_call
+from sweeps.calls import DRAWERS, Call, draw_call
 from sweeps.emulator import run_bmodel
 from sweeps.pool import Outcome, run_tasks
 from tpumlir_bm1684x.executor import Bm1684xExecutor
@@ -175,7 +175,7 @@ def _module(call: Call, dialect: str = "tpu") -> tuple[Module, list[Array | None
             values.append(None)
             arrays.append(None)
             continue
-        array, typed = _array(operand, random), [(f"x{i}", TensorType(operand.shape))]
+        array, typed = operand.draw(random), [(f"x{i}", TensorType(operand.shape))]
         source: Operation = Weight.create([], typed) if operand.weight else Input.create([None], typed)
         if operand.weight:
             weights[f"x{i}"] = array
@@ -186,12 +186,6 @@ def _module(call: Call, dialect: str = "tpu") -> tuple[Module, list[Array | None
     assert kind is not None, f"{call.opcode} is not declared in {tpu.__name__}"
     operations.append(kind.create(values, ["y"], **call.attributes))
     return Module("call", Function("main", operations, [operations[-1].output]), weights), arrays
-
-
-def _array(operand: Operand, random: np.random.Generator) -> Array:
-    if operand.whole:
-        return random.integers(int(operand.low), int(operand.high) + 1, operand.shape).astype(np.float32)
-    return random.uniform(operand.low, operand.high, operand.shape).astype(np.float32)
 
 
 def calls(each: int, opcodes: Sequence[str]) -> list[Call]:
